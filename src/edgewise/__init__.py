@@ -1,0 +1,1 @@
+"""edgewise: Kolmogorov-Arnold networks for PyTorch, from data to formula."""
