@@ -1,0 +1,30 @@
+"""Families of edge functions: values that a layer is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgewise.bases.base import Basis, curves, moved
+from edgewise.bases.bspline import BSpline
+from edgewise.errors import InputError
+
+FAMILIES: dict[str, type[Basis]] = {BSpline.family: BSpline}
+
+__all__ = ["FAMILIES", "BSpline", "Basis", "curves", "from_dict", "make", "moved"]
+
+
+def make(basis: str | Basis, **options: Any) -> Basis:
+    """A basis by its short name, or the one given: ``make("bspline", grid=10)``."""
+    if isinstance(basis, Basis):
+        return basis
+    if basis not in FAMILIES:
+        raise InputError(f"basis is {basis!r}; expected one of {sorted(FAMILIES)} or a Basis.")
+    return FAMILIES[basis](**options)
+
+
+def from_dict(spec: dict[str, Any]) -> Basis:
+    """The inverse of ``Basis.to_dict``."""
+    options = {name: value for name, value in spec.items() if name != "family"}
+    if "range" in options:
+        options["range"] = tuple(options["range"])
+    return make(spec["family"], **options)

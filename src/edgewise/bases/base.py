@@ -1,0 +1,109 @@
+"""What a family of edge functions must offer to stand on every edge of the one layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from edgewise.errors import InputError
+
+Tensors = Mapping[str, Tensor]
+
+
+class Basis(ABC):
+    """A family of functions B_1..B_K of one variable, as a frozen value.
+
+    The basis itself holds numbers only; the tensors it needs for I inputs (knots, for splines) are
+    made by ``tensors`` and held by the layer. Shapes: B samples, I inputs, O outputs, K = ``size``.
+    """
+
+    family: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """K, the number of basis functions."""
+
+    @abstractmethod
+    def tensors(self, in_features: int, **factory: Any) -> dict[str, Tensor]:
+        """The tensors for I inputs at the start, by name."""
+
+    @abstractmethod
+    def features(self, x: Tensor, tensors: Tensors, order: int = 0) -> Tensor:
+        """B_k^(order)(x): (B, I) -> (B, I, K)."""
+
+    @abstractmethod
+    def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
+        """The interval of each input on which the basis resolves detail: two (I,) tensors."""
+
+    @abstractmethod
+    def adapt(self, x: Tensor, tensors: Tensors) -> dict[str, Tensor]:
+        """Tensors whose ranges follow the samples x (B, I); an input that never varies keeps its own."""
+
+    @abstractmethod
+    def resized(self, grid: int) -> Basis:
+        """The same family with another size."""
+
+    @abstractmethod
+    def refined(self, tensors: Tensors, finer: Basis) -> dict[str, Tensor]:
+        """The tensors for the resized basis ``finer`` on the same ranges."""
+
+    @abstractmethod
+    def design_points(self, tensors: Tensors) -> Tensor:
+        """Points (N, I) that determine a function of the family well, N >= K."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object from which ``bases.from_dict`` makes the same basis."""
+
+    def fit(self, x: Tensor, y: Tensor, tensors: Tensors, ridge: float = 1e-12) -> Tensor:
+        """Least-squares coefficients of curves given by samples: x (N, I), y (N, O, I) -> (O, I, K).
+
+        One Cholesky factor an input serves all outputs; ``ridge`` is relative to the trace, so that
+        intervals without samples stay finite. Precision is limited to the square root of that of
+        the normal equations; ``project`` reaches rounding where the points can be chosen.
+        """
+        A = self.features(x, tensors).transpose(0, 1)  # (I, N, K)
+        gram = A.mT @ A
+        level = gram.diagonal(dim1=-2, dim2=-1).sum(-1) / self.size
+        identity = torch.eye(self.size, dtype=x.dtype, device=x.device)
+        factor = torch.linalg.cholesky(gram + ridge * (level + 1e-300)[:, None, None] * identity)
+        right = A.mT @ y.permute(2, 0, 1)  # (I, K, O)
+        return torch.cholesky_solve(right, factor).permute(2, 0, 1).contiguous()
+
+    def project(self, points: Tensor, values: Tensor, tensors: Tensors) -> Tensor:
+        """As ``fit`` but by QR, for ``design_points``: points (N, I), values (N, O, I) -> (O, I, K)."""
+        A = self.features(points, tensors).transpose(0, 1)
+        Q, R = torch.linalg.qr(A)
+        right = Q.mT @ values.permute(2, 0, 1)
+        solved = torch.linalg.solve_triangular(R, right, upper=True)
+        return solved.permute(2, 0, 1).contiguous()
+
+
+def curves(features: Tensor, coef: Tensor) -> Tensor:
+    """Every edge's curve: features (B, I, K), coef (O, I, K) -> (B, O, I)."""
+    # one (B, K) x (K, O) product an input
+    return torch.bmm(features.transpose(0, 1), coef.permute(1, 2, 0)).permute(1, 2, 0)
+
+
+def moved(basis: Basis, tensors: Tensors, coef: Tensor, target: Basis, target_tensors: Tensors) -> Tensor:
+    """Coefficients (O, I, K') of the same curves on another grid or size of the family.
+
+    Exact to rounding when the new functions span the old ones (refinement by subdivision); otherwise
+    the least-squares fit at the new basis's design points.
+    """
+    points = target.design_points(target_tensors)
+    values = curves(basis.features(points, tensors), coef)
+    return target.project(points, values, target_tensors)
+
+
+def check_count(name: str, value: int, least: int, most: int | None = None) -> None:
+    """Raise InputError unless ``value`` is an integer in [least, most]."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if not fits or (most is not None and value > most):
+        limit = f"an integer >= {least}" if most is None else f"an integer from {least} to {most}"
+        raise InputError(f"{name} is {value!r}; expected {limit}.")

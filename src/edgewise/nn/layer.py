@@ -1,0 +1,196 @@
+"""The one KAN layer: a learnable function of one variable on every edge, sums on the nodes."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from edgewise import bases
+from edgewise.bases import Basis
+from edgewise.errors import InputError, ShapeError
+
+
+class EdgeFunction(Protocol):
+    """What a symbolic edge needs of a primitive: its name, value and derivative, all in torch."""
+
+    name: str
+
+    def torch(self, u: Tensor, /) -> Tensor: ...
+    def derivative(self, u: Tensor, /) -> Tensor: ...
+
+
+def _silu_slope(x: Tensor) -> Tensor:
+    s = torch.sigmoid(x)
+    return s * (1 + x * (1 - s))
+
+
+# name -> (value, derivative) of the residual branch b(x)
+BASES_OF_RESIDUAL = {
+    "silu": (nn.functional.silu, _silu_slope),
+    "identity": (lambda x: x, torch.ones_like),
+    "zero": (torch.zeros_like, torch.zeros_like),
+}
+
+
+class KANLayer(nn.Module):
+    """y_o = sum_i phi_oi(x_i), with a curve on every edge.
+
+    ::
+
+        phi_oi(x) = mask_oi [w_b,oi b(x) + w_s,oi sum_k coef_oik B_k(x)] + s_oi(x)
+        s_oi(x)   = c f(a x + b) + d     on symbolic edges, else 0
+
+    x: (..., I) -> y: (..., O), leading dimensions of any number, as nn.Linear.
+
+    Parameters: ``coef`` (O, I, K), ``scale_base`` w_b (O, I), ``scale_spline`` w_s (O, I),
+    ``symbolic_affine`` (O, I, 4) with [a, b, c, d]. Buffers: ``mask`` (O, I), ``symbolic_code``
+    (O, I) where n > 0 stands for ``primitives[n - 1]``, and the basis's tensors (``grid``).
+
+    basis: a family's name or a Basis. base: "silu", "identity" or "zero". noise: standard deviation
+    of the start's coefficients; 0.1 in the paper. generator: for a start that can be repeated.
+    Raises ShapeError when the last dimension of x is not I.
+
+    Reference: Liu et al., *KAN: Kolmogorov-Arnold Networks* (2024), eq. 2.10-2.12.
+    """
+
+    mask: Tensor
+    symbolic_code: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        basis: str | Basis = "bspline",
+        *,
+        base: str = "silu",
+        noise: float = 0.1,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        if base not in BASES_OF_RESIDUAL:
+            raise InputError(f"base is {base!r}; expected one of {sorted(BASES_OF_RESIDUAL)}.")
+        bases.base.check_count("in_features", in_features, 0)
+        bases.base.check_count("out_features", out_features, 0)
+        self.in_features, self.out_features = in_features, out_features
+        self.basis, self.base = bases.make(basis), base
+        self.primitives: tuple[EdgeFunction, ...] = ()
+        factory = {"dtype": dtype or torch.get_default_dtype(), "device": device}
+        for name, tensor in self.basis.tensors(in_features, **factory).items():
+            self.register_buffer(name, tensor)
+        O, I, K = out_features, in_features, self.basis.size
+        self.coef = nn.Parameter(torch.empty(O, I, K, **factory))
+        self.scale_base = nn.Parameter(torch.empty(O, I, **factory))
+        self.scale_spline = nn.Parameter(torch.ones(O, I, **factory))
+        self.symbolic_affine = nn.Parameter(torch.zeros(O, I, 4, **factory))
+        self.register_buffer("mask", torch.ones(O, I, **factory))
+        self.register_buffer("symbolic_code", torch.zeros(O, I, dtype=torch.int64, device=device))
+        self.reset_parameters(noise, generator)
+
+    def reset_parameters(self, noise: float = 0.1, generator: torch.Generator | None = None) -> None:
+        """Draw the start anew: coef ~ N(0, noise^2), w_s = 1, w_b Xavier-uniform."""
+        bound = math.sqrt(6.0 / max(self.in_features + self.out_features, 1))
+        with torch.no_grad():
+            self.coef.normal_(0.0, noise, generator=generator)
+            self.scale_base.uniform_(-bound, bound, generator=generator)
+            self.scale_spline.fill_(1.0)
+            self.symbolic_affine.zero_()
+
+    @property
+    def basis_tensors(self) -> dict[str, Tensor]:
+        """The basis's tensors held by this layer."""
+        return {name: getattr(self, name) for name in self.basis.tensors(0)}
+
+    @property
+    def live(self) -> Tensor:
+        """(O, I) bool: edges that are on, numeric or symbolic."""
+        return (self.mask != 0) | (self.symbolic_code != 0)
+
+    @property
+    def symbolic(self) -> Tensor:
+        """(O, I) bool: edges that carry a symbol and no spline."""
+        return (self.mask == 0) & (self.symbolic_code != 0)
+
+    def features(self, x: Tensor, order: int = 0) -> Tensor:
+        """[B_1..B_K, b] or first derivatives: (B, I) -> (B, I, K+1)."""
+        base = BASES_OF_RESIDUAL[self.base][order](x)
+        return torch.cat([self.basis.features(x, self.basis_tensors, order), base[..., None]], dim=-1)
+
+    def weights(self) -> Tensor:
+        """What multiplies the features, masked and scaled: (O, I, K+1)."""
+        curves = self.coef * (self.scale_spline * self.mask)[..., None]
+        return torch.cat([curves, (self.scale_base * self.mask)[..., None]], dim=-1)
+
+    def symbolic_values(self, x: Tensor, order: int = 0) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """For each primitive in use: (o, i, values): indices (E,) and s_oi(x) as (B, E)."""
+        groups = []
+        for n, primitive in enumerate(self.primitives, start=1):
+            o, i = (self.symbolic_code == n).nonzero(as_tuple=True)
+            a, b, c, d = self.symbolic_affine[o, i].unbind(-1)
+            u = a * x[:, i] + b
+            value = c * primitive.torch(u) + d if order == 0 else c * a * primitive.derivative(u)
+            groups.append((o, i, value))
+        return groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1:] != (self.in_features,):
+            raise ShapeError(
+                f"The input has shape {tuple(x.shape)}; expected (..., {self.in_features})."
+            )
+        flat = x.reshape(-1, self.in_features)
+        y = self.features(flat).flatten(1) @ self.weights().flatten(1).T
+        for o, _, values in self.symbolic_values(flat):
+            y = y.index_add(1, o, values)
+        return y.reshape(*x.shape[:-1], self.out_features)
+
+    def edges(self, x: Tensor, order: int = 0) -> Tensor:
+        """Every edge's value (order 0) or derivative (order 1): x (B, I) -> (B, O, I)."""
+        phi = bases.curves(self.features(x, order), self.weights())
+        for o, i, values in self.symbolic_values(x, order):
+            phi = phi.index_put((slice_of(phi), o, i), values, accumulate=True)
+        return phi
+
+    def fix_symbolic(
+        self, o: int, i: int, primitive: EdgeFunction, affine: tuple[float, float, float, float]
+    ) -> None:
+        """Put c f(a x + b) + d on the edge from i to o and switch its spline off."""
+        names = [p.name for p in self.primitives]
+        if primitive.name not in names:
+            self.primitives = (*self.primitives, primitive)
+            names.append(primitive.name)
+        with torch.no_grad():
+            self.symbolic_code[o, i] = names.index(primitive.name) + 1
+            self.symbolic_affine[o, i] = self.symbolic_affine.new_tensor(affine)
+            self.mask[o, i] = 0.0
+
+    def unfix_symbolic(self, o: int, i: int) -> None:
+        """Take the symbol off and switch the edge's spline on again; a dead edge stays dead."""
+        if self.symbolic_code[o, i] == 0:
+            return
+        with torch.no_grad():
+            self.symbolic_code[o, i] = 0
+            self.symbolic_affine[o, i] = 0.0
+            self.mask[o, i] = 1.0
+
+    def set_basis(self, basis: Basis, tensors: dict[str, Tensor], coef: Tensor) -> None:
+        """Replace the basis, its tensors and the coefficients, in place."""
+        self.basis = basis
+        for name, tensor in tensors.items():
+            setattr(self, name, tensor)
+        if coef.shape == self.coef.shape:
+            with torch.no_grad():
+                self.coef.copy_(coef)
+        else:
+            self.coef = nn.Parameter(coef.detach().clone(), requires_grad=self.coef.requires_grad)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, basis={self.basis}, base={self.base!r}"
+
+
+def slice_of(phi: Tensor) -> Tensor:
+    """Row indices (B, 1) that broadcast against edge indices in ``index_put``."""
+    return torch.arange(phi.shape[0], device=phi.device)[:, None]

@@ -1,0 +1,101 @@
+"""Levenberg-Marquardt on the normal equations, for any least-squares-like loss.
+
+Each step solves ``(H + lam D) delta = -g`` by Cholesky in the dtype of theta (use float64), with
+H the Gauss-Newton matrix, g the gradient and D the diagonal of H, bounded below. The step is
+taken when the loss falls, and lam shrinks; else lam grows and the step is tried again.
+
+Reference: D. W. Marquardt, *An algorithm for least-squares estimation of nonlinear parameters*,
+SIAM J. Appl. Math. 11 (1963).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Linearise = Callable[[Tensor], tuple[float, Tensor, Tensor]]
+
+_LAMBDA_MIN, _LAMBDA_MAX = 1e-16, 1e16
+
+
+@dataclass(frozen=True)
+class LMResult:
+    """The best point found.
+
+    theta: (P,); loss: its loss; steps: accepted steps; damping: the last lam, a good start for a
+    continued run; status: "converged", "steps", "stalled" (no step of any size helps) or "stopped".
+    """
+
+    theta: Tensor
+    loss: float
+    steps: int
+    damping: float
+    status: str
+
+
+def minimise(
+    linearise: Linearise,
+    loss: Callable[[Tensor], float],
+    theta: Tensor,
+    *,
+    steps: int = 100,
+    damping: float = 1e-2,
+    tolerance: float = 1e-10,
+    patience: int = 5,
+    floor: float = 0.0,
+    callback: Callable[[int, Tensor, float], bool | None] | None = None,
+) -> LMResult:
+    """Minimise a loss whose curvature is known.
+
+    linearise(theta) -> (loss, H, g), with H (P, P) positive semi-definite and g (P,).
+    loss(theta) -> float; a value that is not finite rejects the trial step.
+    Converged when the loss fell by less than ``tolerance`` relatively in each of the last
+    ``patience`` accepted steps, or is at most ``floor``. ``callback(step, theta, loss)`` is called
+    after each accepted step and ends the run by returning True.
+    """
+    value, H, g = linearise(theta)
+    small_steps = accepted = 0
+    status = "steps"
+    while accepted < steps:
+        trial = _descend(H, g, theta, loss, value, damping)
+        if trial is None:
+            status = "stalled"
+            break
+        previous = value
+        theta, damping = trial
+        value, H, g = linearise(theta)
+        accepted += 1
+        if callback is not None and callback(accepted, theta, value):
+            status = "stopped"
+            break
+        small_steps = small_steps + 1 if previous - value <= tolerance * previous else 0
+        if small_steps >= patience or value <= floor:
+            status = "converged"
+            break
+    return LMResult(theta, value, accepted, damping, status)
+
+
+def _descend(
+    H: Tensor, g: Tensor, theta: Tensor, loss: Callable[[Tensor], float], value: float, damping: float
+) -> tuple[Tensor, float] | None:
+    """The first step along growing lam that lowers the loss, with the lam to go on from."""
+    if not math.isfinite(value) or not bool(torch.isfinite(g).all()):
+        return None
+    diagonal = H.diagonal()
+    # A parameter that no sample touches has a zero column: the floor keeps it where it is.
+    D = diagonal.clamp_min(float(diagonal.max()) * 1e-8 + 1e-300)
+    damping = max(damping, _LAMBDA_MIN)
+    while damping <= _LAMBDA_MAX:
+        factor, info = torch.linalg.cholesky_ex(H + torch.diag(damping * D))
+        if int(info) == 0:
+            delta = torch.cholesky_solve(-g[:, None], factor)[:, 0]
+            trial = theta + delta
+            trial_value = loss(trial)
+            if math.isfinite(trial_value) and trial_value < value:
+                return trial, max(damping / 3.0, _LAMBDA_MIN)
+        damping *= 4.0
+    return None
