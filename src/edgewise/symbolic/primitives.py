@@ -30,7 +30,7 @@ class Primitive:
         domain: u -> bool mask, true where f is defined and real.
         cost: complexity in the choice between functions; x costs 1.
 
-    A record never changes, so copies of a model share it.
+    A record never changes: copies of a model share it, and the built-in ones pickle by name.
     """
 
     name: str
@@ -42,6 +42,11 @@ class Primitive:
 
     def __deepcopy__(self, memo: dict) -> "Primitive":
         return self
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if _built_in(self.name) is self:
+            return _built_in, (self.name,)
+        return super().__reduce_ex__(protocol)
 
     def __repr__(self) -> str:
         return f"Primitive({self.name!r}, cost={self.cost})"
@@ -136,7 +141,8 @@ def _table() -> dict[str, Primitive]:
     return {record.name: record for record in records}
 
 
-PRIMITIVES: dict[str, Primitive] = _table()
+_BUILT_IN = _table()
+PRIMITIVES: dict[str, Primitive] = dict(_BUILT_IN)
 ALIASES: dict[str, str] = {
     "x^0.5": "sqrt",
     "1/x^0.5": "1/sqrt(x)",
@@ -171,6 +177,14 @@ def _read_power(name: str) -> Fraction | float | None:
     else:
         exponent = float(found["number"])
     return -exponent if found["inverse"] else exponent
+
+
+def _built_in(name: str) -> Primitive | None:
+    """The library's own record of that name, whatever users have put in its place."""
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    exponent = _read_power(name)
+    return None if exponent is None else power(exponent)
 
 
 def primitive(name: str | Primitive) -> Primitive:
