@@ -32,7 +32,7 @@ READ_RIGHT = {
     "decimal commas and tabs": "a\tb\ty\n1\t2\t3,5\n4\t5\t-6,25e-3\n7\t8\t9,000\n",
     "carriage returns": "a,b,y\r\n1,2,3.5\r\n4,5,-6.25e-3\r\n7,8,9\r\n",
     "old carriage returns": "a,b,y\r1,2,3.5\r4,5,-6.25e-3\r7,8,9\r",
-    "comments": "# source: me\n# units, too\na,b,y\n1,2,3.5\n  # half way\n4,5,-6.25e-3\n7,8,9\n#\n",
+    "comments": "# by: me\n# units, too\na,b,y\n1,2,3.5\n  # half way\n4,5,-6.25e-3\n7,8,9\n#\n",
     "blank lines": "\n\na,b,y\n1,2,3.5\n\n4,5,-6.25e-3\n   \n7,8,9\n\n",
     "quotes": '"a","b","y"\n"1",2,3.5\n4,"5",-6.25e-3\n7,8,"9"\n',
     "byte order mark": b"\xef\xbb\xbfa,b,y\n1,2,3.5\n4,5,-6.25e-3\n7,8,9\n",
@@ -136,19 +136,39 @@ ERRORS = {
     ),
     "underscore": ("a,y\n1,2\n1_000,4\n", "y", None, ["'1_000'", "not a number"]),
     "thousands": ('a,y\n1,2\n"1,000",4\n', "y", None, ["'1,000'", "point", "thousands"]),
-    "text column asked for": ("a,n,y\n1,u,2\n3,v,4\n", "y", ["a", "n"], ["'n'", "'u'", "holds text"]),
+    "text column asked for": (
+        "a,n,y\n1,u,2\n3,v,4\n",
+        "y",
+        ["a", "n"],
+        ["'n'", "'u'", "holds text"],
+    ),
     "text target": ("a,n\n1,u\n3,v\n", "n", None, ["'n'", "'u'", "numeric target"]),
     "only text besides": ("n,y\nu,1\nv,2\n", "y", None, ["no numeric column", "'y'", "n"]),
     "no target": ("a,b,y\n1,2,3\n", None, None, ["no target", "'a', 'b', 'y'"]),
-    "unknown target": ("a,period_years\n1,2\n", "periodyears", None, ["did you mean 'period_years'", "'a'"]),
+    "unknown target": (
+        "a,period_years\n1,2\n",
+        "periodyears",
+        None,
+        ["did you mean 'period_years'", "'a'"],
+    ),
     "other case": ("a,Period\n1,2\n", "period", None, ["did you mean 'Period'"]),
-    "unknown feature": ("mass,y\n1,2\n", "y", ["mas"], ["no feature column 'mas'", "did you mean 'mass'"]),
+    "unknown feature": (
+        "mass,y\n1,2\n",
+        "y",
+        ["mas"],
+        ["no feature column 'mas'", "did you mean 'mass'"],
+    ),
     "target among features": ("a,y\n1,2\n", "y", ["a", "y"], ["target 'y' is among the features"]),
     "feature twice": ("a,y\n1,2\n", "y", ["a", "a"], ["'a' is named twice"]),
     "no features": ("a,y\n1,2\n", "y", [], ["no features were named"]),
     "header only": ("# c\na,y\n", "y", None, ["no rows"]),
     "header is numbers": ("1,2\n3,4\n", "y", None, ["first line holds numbers"]),
-    "short row": ("a,b,y\n1,2,3\n4,5\n", "y", None, ["line 3 (data row 2)", "2 cells", "3 columns"]),
+    "short row": (
+        "a,b,y\n1,2,3\n4,5\n",
+        "y",
+        None,
+        ["line 3 (data row 2)", "2 cells", "3 columns"],
+    ),
     "long row": ("a,b,y\n1,2,3,9\n4,5,6\n", "y", None, ["line 2 (data row 1)", "4 cells"]),
     "duplicate names": ("a,b,a\n1,2,3\n", "b", None, ["columns 1 and 3", "'a'", "rename"]),
     "nameless column": (",a,y\n0,1,2\n", "y", None, ["column 1 has no name", "--features"]),
@@ -156,8 +176,13 @@ ERRORS = {
     "doubtful comma": ("a;y\n1;1,234\n2;2,345\n", "y", None, ["line 2", "'y'", "1.234", "1234"]),
     "both decimal marks": ("a;y\n1;1.5\n2;2,5\n", "y", None, ["line 3", "'y'", "'2,5'", "point"]),
     "open quote": ('a,y\n1,2\n"3,4\n5,6\n', "y", None, ["line 3", "quote"]),
-    "quoted line break": ('a,t,y\n1,"u\nv",2\n3,w,x\n5,w,6\n', "y", None, ["line 4 (data row 2)", "'x'"]),
-}  # fmt: skip
+    "quoted line break": (
+        'a,t,y\n1,"u\nv",2\n3,w,x\n5,w,6\n',
+        "y",
+        None,
+        ["line 4 (data row 2)", "'x'"],
+    ),
+}
 
 
 @pytest.mark.parametrize(("text", "target", "features", "said"), ERRORS.values(), ids=ERRORS)
@@ -206,9 +231,7 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path):
 
 def parquet(path: Path, **columns) -> Path:
     pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns), path)
     return path
 
 
