@@ -11,6 +11,9 @@ _HOMES = {
     "register": "registry",
     "add_symbolic": "registry",
     "symbol": "evaluate",
+    "Constant": "formula",
+    "Formula": "formula",
+    "network_formulas": "compose",
     # The function `evaluate` stays in its module of the same name, and so does `parse`: a package
     # cannot hold a module and a function under one name.
 }
