@@ -1,0 +1,40 @@
+# make demo    find a law in a table (installs into .venv first)
+# make test    style, types and tests
+# make lint    style and types only
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Stamps: installing again waits for a change of the files that say what is installed.
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+WHAT := pyproject.toml constraints.txt
+
+.PHONY: demo test lint
+.DELETE_ON_ERROR:
+
+demo: $(INSTALLED)
+	$(BIN)/edgewise discover examples/planets.csv --target period_years \
+		--features semi_major_axis_au --out demo-out
+
+# One thread a worker: two workers that each take every core slow one another down.
+test: lint
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n 2
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "edgewise needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+			"name another: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): $(WHAT) | $(BIN)/python
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	touch $@
+
+$(INSTALLED_DEV): $(WHAT) | $(BIN)/python
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	touch $(INSTALLED) $@
