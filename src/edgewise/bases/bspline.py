@@ -59,7 +59,8 @@ class BSpline(Basis):
         return {"grid": knots.repeat(in_features, 1)}
 
     def features(self, x: Tensor, tensors: Tensors, order: int = 0) -> Tensor:
-        return reference.dense(x, tensors["grid"], self.degree, order, self.extrapolation)
+        uniform = self.grid_eps == 1.0
+        return reference.dense(x, tensors["grid"], self.degree, order, self.extrapolation, uniform)
 
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
         return tensors["grid"][:, 0], tensors["grid"][:, -1]

@@ -1,0 +1,26 @@
+"""Training: objectives, penalties, grids and the one fit."""
+
+from edgewise.train.auto import Auto
+from edgewise.train.fit import Fitted, fit
+from edgewise.train.grids import refine, update_grids
+from edgewise.train.history import History
+from edgewise.train.objective import CrossEntropy, MeanSquare, Objective
+from edgewise.train.penalties import EdgeSparsity
+from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt
+
+__all__ = [
+    "LBFGS",
+    "Adam",
+    "Auto",
+    "CrossEntropy",
+    "EdgeSparsity",
+    "Fitted",
+    "GridUpdates",
+    "History",
+    "LevenbergMarquardt",
+    "MeanSquare",
+    "Objective",
+    "fit",
+    "refine",
+    "update_grids",
+]

@@ -7,8 +7,13 @@ they come from de Boor's triangle on local knots (C. de Boor, *A Practical Guide
 
 from __future__ import annotations
 
+from fractions import Fraction
+from functools import lru_cache
+from math import comb, factorial
+
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def extend(grid: Tensor, degree: int) -> Tensor:
@@ -41,55 +46,94 @@ def local_values(x: Tensor, grid: Tensor, degree: int, order: int, index: Tensor
     # local[..., n] = t_{m-k+1+n}, n = 0 .. 2k-1: every knot that the triangle touches
     offsets = torch.arange(1, 2 * k + 1, device=x.device)
     local = knots[torch.arange(grid.shape[0], device=x.device)[:, None], index[..., None] + offsets]
-    values = [torch.ones_like(x)]
-    for q in range(1, k - order + 1):  # degree q - 1 -> q
-        values = _raise(values, local, k, q, x)
-    for q in range(k - order + 1, k + 1):  # each step differentiates once and raises the degree
-        values = _raise_derivative(values, local, k, q)
-    return torch.stack(values, dim=-1)
+    values = torch.ones_like(x)[..., None]
+    for q in range(1, k + 1):
+        left, right = local[..., k - q : k], local[..., k : k + q]
+        share = values / (right - left)
+        if q <= k - order:
+            # Cox-de Boor, degree q - 1 -> q: B_j splits between its left and right neighbour
+            to_left, to_right = (right - x[..., None]) * share, (x[..., None] - left) * share
+        else:
+            # B'_{j,q} = q [B_{j,q-1}/(t_{j+q} - t_j) - B_{j+1,q-1}/(t_{j+q+1} - t_{j+1})]
+            to_left, to_right = -q * share, q * share
+        values = pad(to_left, (0, 1)) + pad(to_right, (1, 0))
+    return values
 
 
-def _raise(values: list[Tensor], local: Tensor, k: int, q: int, x: Tensor) -> list[Tensor]:
-    """Cox-de Boor: N_{j,q} = (x-t_j)/(t_{j+q}-t_j) N_{j,q-1} + (t_{j+q+1}-x)/(..) N_{j+1,q-1}."""
-    raised = [torch.zeros_like(x) for _ in range(q + 1)]
-    for n, value in enumerate(values):
-        left, right = local[..., k - q + n], local[..., k + n]
-        share = value / (right - left)
-        raised[n] = raised[n] + (right - x) * share
-        raised[n + 1] = raised[n + 1] + (x - left) * share
-    return raised
+@lru_cache
+def cardinal(degree: int) -> tuple[tuple[float, ...], ...]:
+    """Monomial coefficients [power p][function n] of the k+1 pieces on uniform knots, t in [0, 1].
+
+    Piece n of the cardinal B-spline: B_n(t) = sum_p M[p][n] t^p, from the truncated-power form
+    N(s) = sum_j (-1)^j C(k+1, j) (s - j)_+^k / k! with s = t + k - n.
+    """
+    k = degree
+    M = [[Fraction(0)] * (k + 1) for _ in range(k + 1)]
+    for n in range(k + 1):
+        for j in range(k - n + 1):  # the terms with s - j > 0 on this piece
+            sign = Fraction((-1) ** j * comb(k + 1, j), factorial(k))
+            for p in range(k + 1):
+                M[p][n] += sign * comb(k, p) * (k - n - j) ** (k - p)
+    return tuple(tuple(float(value) for value in row) for row in M)
 
 
-def _raise_derivative(values: list[Tensor], local: Tensor, k: int, q: int) -> list[Tensor]:
-    """N'_{j,q} = q [N_{j,q-1}/(t_{j+q}-t_j) - N_{j+1,q-1}/(t_{j+q+1}-t_{j+1})]."""
-    raised = [torch.zeros_like(values[0]) for _ in range(q + 1)]
-    for n, value in enumerate(values):
-        share = q * value / (local[..., k + n] - local[..., k - q + n])
-        raised[n] = raised[n] - share
-        raised[n + 1] = raised[n + 1] + share
-    return raised
+def uniform_values(
+    x: Tensor, grid: Tensor, degree: int, orders: tuple[int, ...]
+) -> tuple[list[Tensor], Tensor]:
+    """``local_values`` for each order, on uniform knots by one small matrix product, and the index."""
+    k, G = degree, grid.shape[1] - 1
+    rate = G / (grid[:, -1] - grid[:, 0])
+    position = (x - grid[:, 0]) * rate
+    whole = position.detach().nan_to_num(0.0).floor().clamp(0, G - 1)
+    t = position - whole
+    powers = [torch.ones_like(t)]
+    for _ in range(k):
+        powers.append(powers[-1] * t)
+    M = torch.tensor(cardinal(k), dtype=x.dtype, device=x.device)
+    values = []
+    for order in orders:
+        if order > k:
+            values.append(x.new_zeros((*x.shape, k + 1)))
+            continue
+        factors = [factorial(p) / factorial(p - order) for p in range(order, k + 1)]
+        D = M[order:] * M.new_tensor(factors)[:, None]
+        value = torch.stack(powers[: k + 1 - order], dim=-1) @ D
+        values.append(value * rate[:, None] ** order if order else value)
+    return values, whole.long()
 
 
-def dense(x: Tensor, grid: Tensor, degree: int, order: int = 0, extrapolation: str = "linear") -> Tensor:
+def dense(
+    x: Tensor,
+    grid: Tensor,
+    degree: int,
+    order: int = 0,
+    extrapolation: str = "linear",
+    uniform: bool = False,
+) -> Tensor:
     """All basis functions or their order-th derivatives: x (B, I), grid (I, G+1) -> (B, I, G+degree).
 
     Outside [t_0, t_G]: "linear" continues value and slope, "zero" gives 0, "clamp" holds the value
-    at the end (so its derivatives are 0). Differentiable in x to every order.
+    at the end (so its derivatives are 0). Differentiable in x to every order. ``uniform`` promises
+    equal spacing, which allows a closed form.
     """
     lower, upper = grid[:, 0], grid[:, -1]
-    inside = torch.minimum(torch.maximum(x, lower), upper)
-    index = intervals(x, grid)
+    inside = torch.minimum(torch.maximum(x.detach(), lower), upper)
     outside = (x < lower) | (x > upper)
-    at = torch.where(outside, inside.detach(), x)  # NaN stays NaN
-    values = local_values(at, grid, degree, order, index)
-    if extrapolation == "linear" and order == 0:
-        slope = local_values(at, grid, degree, 1, index)
-        beyond = torch.where(outside, x - inside.detach(), torch.zeros_like(x))
-        values = values + beyond[..., None] * slope
-    elif extrapolation != "clamp" or order > 0:
-        keep = extrapolation == "linear" and order == 1
-        if not keep:
-            values = torch.where(outside[..., None], torch.zeros_like(values), values)
+    at = torch.where(outside, inside, x)  # NaN stays NaN
+    needs_slope = extrapolation == "linear" and order == 0
+    orders = (order, 1) if needs_slope else (order,)
+    if uniform:
+        local, index = uniform_values(at, grid, degree, orders)
+    else:
+        index = intervals(at, grid)
+        local = [local_values(at, grid, degree, r, index) for r in orders]
+    values = local[0]
+    if needs_slope:
+        values = values + torch.where(outside, x - inside, 0.0)[..., None] * local[1]
+    elif not (extrapolation == "clamp" and order == 0) and not (
+        extrapolation == "linear" and order == 1
+    ):
+        values = torch.where(outside[..., None], 0.0, values)
     K = grid.shape[1] - 1 + degree
     columns = index[..., None] + torch.arange(degree + 1, device=x.device)
     return x.new_zeros((*x.shape, K)).scatter(-1, columns, values)

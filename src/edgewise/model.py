@@ -1,0 +1,229 @@
+"""KAN: the network with the verbs that users know, each a line or two over the stages below.
+
+``fit``, ``auto_symbolic``, ``fix_symbolic`` and ``unfix_symbolic`` change the model they are called
+on and return what they found; ``prune``, ``refine`` and the other verbs that change the structure
+return a new, independent model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+from edgewise import bases, interpret, train
+from edgewise.bases import Basis
+from edgewise.errors import InputError
+from edgewise.nn import Network
+from edgewise.nn.network import Width
+from edgewise.problems.dataset import Dataset, as_dataset
+from edgewise.train import EdgeSparsity, GridUpdates, History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SOLVERS = ("auto", "LM", "LBFGS", "Adam")
+
+
+class KAN(Network):
+    """A Kolmogorov-Arnold network, from data to formula.
+
+    width: nodes a level, as [2, 5, 1]; an entry may be [n_sum, n_mult].
+    grid, k: intervals and degree of the splines (grid may be a list of one number a layer).
+    seed: of the start; no global random state is touched. basis: a family's name or a Basis.
+    base_fun: the residual branch, "silu", "identity" or "zero". mult_arity: factors a product.
+    grid_range: the knots' range before any data are seen. grid_eps: 1 spaces knots uniformly, 0 by
+    the data's quantiles. noise_scale: std of the start's coefficients. dtype: float64 by default,
+    where the last eight digits are; inputs of any float dtype are taken.
+    """
+
+    def __init__(
+        self,
+        width: Width,
+        grid: int | Sequence[int] = 5,
+        k: int = 3,
+        *,
+        seed: int = 0,
+        basis: str | Basis = "bspline",
+        base_fun: str = "silu",
+        mult_arity: int | Sequence[Sequence[int]] = 2,
+        grid_range: tuple[float, float] = (-1.0, 1.0),
+        grid_eps: float = 1.0,
+        noise_scale: float = 0.1,
+        affine_trainable: bool = False,
+        input_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> None:
+        layers = len(width) - 1 if not isinstance(width, int) else 0
+        grids = [grid] * layers if isinstance(grid, int) else list(grid)
+        options = {"degree": k, "range": tuple(grid_range), "grid_eps": grid_eps}
+        family = [bases.make(basis, grid=g, **options) for g in grids]
+        generator = torch.Generator(device=device or "cpu").manual_seed(seed)
+        super().__init__(
+            width,
+            family,
+            base=base_fun,
+            mult_arity=mult_arity,
+            noise=noise_scale,
+            affine_trainable=affine_trainable,
+            input_names=input_names,
+            output_names=output_names,
+            generator=generator,
+            dtype=dtype,
+            device=device,
+        )
+        self.seed = seed
+        self.data: Dataset | None = None
+
+    # --- training -----------------------------------------------------------------------------
+
+    def fit(
+        self,
+        dataset: Dataset | dict[str, Tensor] | tuple | None = None,
+        opt: str = "auto",
+        steps: int | None = None,
+        *,
+        lamb: float = 0.0,
+        lamb_l1: float = 1.0,
+        lamb_entropy: float = 2.0,
+        lamb_coef: float = 0.0,
+        lamb_coefdiff: float = 0.0,
+        loss_fn: Any = None,
+        lr: float | None = None,
+        batch: int | None = None,
+        grids: Sequence[int] | None = None,
+        update_grid: bool = True,
+        grid_update_num: int = 10,
+        stop_grid_update_step: int = 50,
+        restarts: int = 4,
+        metrics: Sequence[Callable[[Network], float]] = (),
+        callbacks: Sequence[train.solvers.Callback] = (),
+        patience: int | None = None,
+        time_limit: float | None = None,
+        progress: bool = False,
+        seed: int | None = None,
+    ) -> History:
+        """Train in place and return the history.
+
+        opt: "auto" chooses by size and loss and says so in ``history.events``; "LM", "LBFGS", "Adam"
+        run as they are. lamb: strength of the sparsity penalty (1e-2 is a good first value).
+        grids: sizes to pass through with opt="auto"; the one that predicts held-out rows best stays.
+        The other arguments are those of ``train.fit`` and of pykan's ``fit``.
+        """
+        data = self._data(dataset)
+        updates = GridUpdates(grid_update_num if update_grid else 0, stop_grid_update_step)
+        seed = self.seed if seed is None else seed
+        solver: train.fit.Solver
+        if opt == "auto":
+            solver = train.Auto(
+                steps or 400,
+                restarts,
+                tuple(grids) if grids is not None else None,
+                update_grid=update_grid,
+                seed=seed,
+            )
+        elif opt == "LM":
+            solver = train.LevenbergMarquardt(steps or 100, grids=updates)
+        elif opt == "LBFGS":
+            solver = train.LBFGS(steps or 100, lr or 1.0, grids=updates)
+        elif opt == "Adam":
+            solver = train.Adam(steps or 1000, lr or 1e-2, batch, seed, updates)
+        else:
+            raise InputError(f"opt is {opt!r}; expected one of {_SOLVERS}.")
+        fitted = train.fit(
+            self,
+            data,
+            solver=solver,
+            loss=loss_fn,
+            penalty=EdgeSparsity(lamb, lamb_l1, lamb_entropy, lamb_coef, lamb_coefdiff),
+            metrics=metrics,
+            callbacks=callbacks,
+            patience=patience,
+            time_limit=time_limit,
+            progress=progress,
+        )
+        self._become(fitted.model)
+        self.data = data
+        return fitted.history
+
+    def refine(self, grid: int | list[int]) -> Self:
+        """A new model on grids of ``grid`` intervals: the same function when a multiple of the old."""
+        finer, change = train.refine(self, grid)
+        finer.refinement_change = change
+        return finer
+
+    def update_grid(self, x: Tensor) -> None:
+        """Make grids follow the activations of x (B, I), in place; the function stays."""
+        train.update_grids(self, self.checked(x))
+
+    # --- interpretation -----------------------------------------------------------------------
+
+    def attribute(self, data: Any = None) -> interpret.Attribution:
+        """Scores of nodes and edges on the training inputs, or on ``data``."""
+        return interpret.attribute(self, self.trace(self._inputs(data)))
+
+    def feature_score(self, data: Any = None) -> Tensor:
+        """The inputs' scores (I,)."""
+        return self.attribute(data).inputs
+
+    def prune(self, node_th: float = 1e-2, edge_th: float = 3e-2, *, data: Any = None) -> Self:
+        """A new model without the nodes and edges that score below the thresholds."""
+        trace = self.trace(self._inputs(data))
+        return interpret.prune(self, trace, node_th=node_th, edge_th=edge_th)
+
+    def prune_edge(self, edge_th: float = 3e-2, *, data: Any = None) -> Self:
+        """A new model with weak edges switched off."""
+        return interpret.prune_edges(self, self.trace(self._inputs(data)), edge_th=edge_th)
+
+    def prune_input(
+        self, threshold: float = 1e-2, active_inputs: Sequence[int] | None = None, *, data: Any = None
+    ) -> Self:
+        """A new model on the inputs that matter; ``input_names`` say which they are."""
+        named = self.clone()
+        if named.input_names is None:
+            named.input_names = tuple(f"x_{i + 1}" for i in range(self.layers[0].in_features))
+        trace = self.trace(self._inputs(data))
+        smaller, kept = interpret.prune_inputs(named, trace, threshold=threshold, keep=active_inputs)
+        if smaller.data is not None:
+            smaller.data = _columns(smaller.data, kept)
+        return smaller
+
+    # --- plumbing -----------------------------------------------------------------------------
+
+    def _data(self, data: Any) -> Dataset:
+        if data is not None:
+            return as_dataset(data)
+        if self.data is None:
+            raise InputError("No data: pass data=(x, y) or a dataset, or call fit(dataset) first.")
+        return self.data
+
+    def _inputs(self, data: Any) -> Tensor:
+        """The inputs (B, I) of ``data`` (also x alone), or those of the last fit."""
+        x = data if isinstance(data, Tensor) else self._data(data).train.x
+        return self.checked(x.to(self.device))
+
+    def _become(self, other: Network) -> None:
+        self.layers, self.nodes = other.layers, other.nodes
+
+    def clone(self) -> Self:
+        data, self.data = self.data, None  # data are shared, not copied: they never change
+        try:
+            copy = super().clone()
+        finally:
+            self.data = data
+        copy.data = data
+        return copy
+
+
+def _columns(data: Dataset, kept: Sequence[int]) -> Dataset:
+    from dataclasses import replace
+
+    def cut(samples: Any) -> Any:
+        return None if samples is None else replace(samples, x=samples.x[:, list(kept)])
+
+    names = tuple(data.input_names[i] for i in kept)
+    return replace(data, train=cut(data.train), test=cut(data.test), input_names=names)

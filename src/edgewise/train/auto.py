@@ -1,0 +1,230 @@
+"""opt="auto": a cold start that succeeds, by warm-up, restarts and growing grids.
+
+Plain second-order steps from a random start fall into poor minima; after a few hundred steps of Adam
+they rarely do. What still fails is caught by held-out rows: other starts are tried, and a finer grid
+is kept only where it predicts better. Test data are never looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from edgewise.errors import FitError
+from edgewise.nn import Network
+from edgewise.nn.jacobian import layout
+from edgewise.problems.dataset import Samples
+from edgewise.train.grids import refine, update_grids
+from edgewise.train.objective import CrossEntropy, MeanSquare, Objective
+from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt, Recorder
+from edgewise.train.sparse import eliminate
+
+# Above this many parameters the normal equations cost more than they save.
+SECOND_ORDER_LIMIT = 3000
+LBFGS_LIMIT = 50_000
+_WARM_UP_ROWS = 1500
+# Held-out error, relative to the target's spread, that needs no other start.
+_GOOD = 2e-2
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Choose the solver by size and loss, and the start by what held-out rows say.
+
+    steps: accepted second-order steps over the whole run (or the steps of the first-order solver).
+    restarts: starts tried at most from a cold model. grids: sizes to pass through (each kept only
+    if it predicts better); None grows to the model's own size. cold: None looks at the error.
+    """
+
+    steps: int = 400
+    restarts: int = 4
+    grids: tuple[int, ...] | None = None
+    warm_up: int = 300
+    update_grid: bool = True
+    cold: bool | None = None
+    seed: int = 0
+    name = "auto"
+
+    def choice(self, model: Network, objective: Objective) -> tuple[str, str]:
+        """The solver's name and the reason, in words."""
+        size = layout(model).size
+        known = objective.loss.second_order
+        if known and size <= SECOND_ORDER_LIMIT:
+            return "LM", f"{size} parameters, at most {SECOND_ORDER_LIMIT}, and a loss with curvature"
+        if size <= LBFGS_LIMIT:
+            why = "more than LM's limit" if known else "the loss is known by its gradient only"
+            return "LBFGS", f"{size} parameters: {why}"
+        return "Adam", f"{size} parameters: too many for LM and LBFGS"
+
+    def run(self, model: Network, objective: Objective, data: Samples, record: Recorder) -> None:
+        name, reason = self.choice(model, objective)
+        record.note(f"auto picks {name}: {reason}")
+        updates = GridUpdates(5 if self.update_grid else 0, 50)
+        if name == "LBFGS":
+            LBFGS(self.steps, grids=updates).run(model, objective, data, record)
+        elif name == "Adam":
+            batch = 1024 if len(data) > 4096 else None
+            Adam(max(self.steps, 1), batch=batch, seed=self.seed, grids=updates).run(
+                model, objective, data, record
+            )
+        else:
+            self._second_order(model, objective, data, record)
+
+    def _second_order(
+        self, model: Network, objective: Objective, data: Samples, record: Recorder
+    ) -> None:
+        fitting, held_out = _split(data, self.seed)
+        ladder = self._ladder(model)
+        cold = _relative_error(model, objective, data) > 0.5 if self.cold is None else self.cold
+        if cold:
+            self._start(model, ladder[0], objective, fitting, held_out, record)
+        elif ladder[0] != _grid(model) and self.grids is not None:
+            _replace(model, refine(model, ladder[0])[0])
+        self._climb(model, ladder, objective, fitting, held_out, record)
+        self._polish(model, objective, data, record)
+        if objective.penalty is not None and not record.stopped:
+            eliminate(model, objective, data, record)
+
+    def _ladder(self, model: Network) -> list[int]:
+        """Grid sizes from coarse to the model's own, roughly doubling; or the ones asked for."""
+        if self.grids is not None:
+            return list(self.grids)
+        sizes = {layer.basis.to_dict().get("grid") for layer in model.layers}
+        if len(sizes) != 1 or None in sizes:
+            return [0]  # a grid a layer, or a family without one: stay as it is
+        size = sizes.pop()
+        ladder = [size]
+        while ladder[0] > 7:
+            # the largest divisor-like step that keeps refinement exact where it can be
+            half = next((ladder[0] // n for n in (2, 3, 5) if ladder[0] % n == 0), ladder[0] // 2)
+            ladder.insert(0, max(half, 3))
+        return ladder
+
+    def _start(self, model, grid, objective, fitting, held_out, record) -> None:
+        """Warm up and take a few second-order steps from several starts; keep the best."""
+        few = _some(fitting, _WARM_UP_ROWS)
+        # A penalty keeps the error up on purpose; only a start that fails outright is drawn again.
+        good = _GOOD if objective.penalty is None else 0.3
+        best, best_error = None, math.inf
+        reference = model.clone()
+        for attempt in range(self.restarts):
+            candidate = reference.clone()
+            if grid and grid != _grid(candidate):
+                _replace(candidate, refine(candidate, grid)[0])
+            if attempt:
+                _redraw(candidate, self.seed * 1009 + attempt)
+            try:
+                self._warm(candidate, objective, few, fitting, record)
+            except FitError as error:
+                record.note(f"start {attempt + 1} failed: {error}")
+                continue
+            error = _relative_error(candidate, objective, held_out)
+            record.note(f"start {attempt + 1}: held-out error {error:.2g} of the target's spread")
+            if error < best_error:
+                best, best_error = candidate, error
+                _replace(model, candidate)
+            if error < good or record.stopped:
+                break
+        if best is None:
+            raise FitError(
+                f"None of {self.restarts} starts gave a finite loss. Scale the inputs and targets to "
+                "about unit size, or lower the penalty."
+            )
+
+    def _warm(self, model, objective, few, fitting, record) -> None:
+        grids = GridUpdates(6 if self.update_grid else 0, max(self.warm_up * 2 // 3, 1))
+        Adam(self.warm_up, lr=2e-2, grids=grids).run(model, objective, few, record)
+        if self.update_grid:
+            update_grids(model, fitting.x)
+        updates = GridUpdates(3 if self.update_grid else 0, 45)
+        LevenbergMarquardt(60, tolerance=1e-4, grids=updates).run(model, objective, fitting, record)
+
+    def _climb(self, model, ladder, objective, fitting, held_out, record) -> None:
+        """Refine step by step while held-out rows agree."""
+        best = model.clone()
+        best_error = _relative_error(model, objective, held_out)
+        for grid in ladder:
+            if record.stopped:
+                break
+            if self.update_grid:
+                update_grids(model, fitting.x)
+            if grid and grid != _grid(model):
+                _replace(model, refine(model, grid)[0])
+                record.note(f"grid refined to {grid}")
+            share = max(self.steps // (len(ladder) + 1), 20)
+            LevenbergMarquardt(share, tolerance=1e-5).run(model, objective, fitting, record)
+            error = _relative_error(model, objective, held_out)
+            if error < best_error:
+                best, best_error = model.clone(), error
+            elif grid != ladder[0] and error > 1.5 * best_error:
+                record.note(f"grid {grid} predicts held-out rows worse: {error:.2g}, not {best_error:.2g}")
+                break
+        final = ladder[-1]
+        if self.grids is None and final and final != _grid(best):
+            best = refine(best, final)[0]  # the function stays, on the grid that was asked for
+        _replace(model, best)
+
+    def _polish(self, model, objective, data, record) -> None:
+        if not record.stopped:
+            LevenbergMarquardt(self.steps, damping=1e-4, tolerance=1e-6).run(
+                model, objective, data, record
+            )
+
+
+def _split(data: Samples, seed: int) -> tuple[Samples, Samples]:
+    """Four fifths to fit on, one fifth held out; all rows for both when there are few."""
+    N = len(data)
+    if N < 20:
+        return data, data
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(seed)).to(data.x.device)
+    return _rows(data, order[N // 5 :]), _rows(data, order[: N // 5])
+
+
+def _rows(data: Samples, rows: torch.Tensor) -> Samples:
+    weight = None if data.weight is None else data.weight[rows]
+    return Samples(data.x[rows], data.y[rows], weight)
+
+
+def _some(data: Samples, most: int) -> Samples:
+    """At most ``most`` rows; the order is random already."""
+    return data if len(data) <= most else _rows(data, torch.arange(most, device=data.x.device))
+
+
+@torch.no_grad()
+def _relative_error(model: Network, objective: Objective, data: Samples) -> float:
+    """Root of the data loss over that of the best constant; cross-entropy against its own."""
+    value = float(objective.data_term(model, data))
+    loss = objective.loss
+    if isinstance(loss, CrossEntropy):
+        p = data.y.mean(0).clamp_min(1e-12)
+        constant = float(-(p * p.log()).sum())
+    elif isinstance(loss, MeanSquare):
+        constant = float((data.y - data.y.mean(0)).square().mean())
+    else:
+        return value
+    if not math.isfinite(value):
+        return math.inf
+    return math.sqrt(value / constant) if constant > 0 else math.sqrt(value)
+
+
+def _redraw(model: Network, seed: int) -> None:
+    generator = torch.Generator(device=model.device).manual_seed(seed)
+    for layer in model.layers:
+        symbolic, affine = layer.symbolic_code != 0, layer.symbolic_affine.detach().clone()
+        layer.reset_parameters(generator=generator)
+        with torch.no_grad():
+            layer.symbolic_affine[symbolic] = affine[symbolic]
+
+
+def _grid(model: Network) -> int | None:
+    return model.layers[0].basis.to_dict().get("grid")
+
+
+def _replace(model: Network, other: Network) -> None:
+    """Make ``model`` hold what ``other`` holds, independently."""
+    copy = other.clone()
+    model.layers, model.nodes = copy.layers, copy.nodes
+
+

@@ -1,0 +1,49 @@
+"""Grids that follow the activations, and finer grids for the same functions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from edgewise import bases
+from edgewise.nn import Network
+
+
+@torch.no_grad()
+def update_grids(model: Network, x: Tensor) -> None:
+    """Fit every layer's ranges and knots to its inputs when x (B, I) runs through, in place.
+
+    Coefficients are fitted again so that the curves stay; each layer sees the updated ones before
+    it. Reference: Liu et al., *KAN* (2024), section 2.2, "update of spline grids".
+    """
+    for layer, nodes in zip(model.layers, model.nodes, strict=True):
+        old = layer.basis_tensors
+        new = layer.basis.adapt(x, old)
+        layer.set_basis(layer.basis, new, bases.moved(layer.basis, old, layer.coef, layer.basis, new))
+        x = nodes(layer(x))
+
+
+@torch.no_grad()
+def refine(model: Network, grid: int | list[int]) -> tuple[Network, float]:
+    """A new model on grids of G' intervals, and the largest change of an edge's curve.
+
+    Exact (to rounding) when G' is a multiple of G: the intervals are subdivided. Otherwise the
+    curves are fitted by least squares, and the change tells how well: max over the edges of the
+    largest difference on the range, relative to the curve's largest value.
+    """
+    finer = model.clone()
+    sizes = [grid] * len(finer.layers) if isinstance(grid, int) else list(grid)
+    change = 0.0
+    for layer, size in zip(finer.layers, sizes, strict=True):
+        basis = layer.basis.resized(size)
+        old, coef = layer.basis_tensors, layer.coef.detach().clone()
+        new = layer.basis.refined(old, basis)
+        moved = bases.moved(layer.basis, old, coef, basis, new)
+        points = layer.basis.design_points(old)
+        before = bases.curves(layer.basis.features(points, old), coef)
+        after = bases.curves(basis.features(points, new), moved)
+        if before.numel():
+            scale = before.abs().amax(0).clamp_min(1e-300)
+            change = max(change, float(((after - before).abs().amax(0) / scale).max()))
+        layer.set_basis(basis, new, moved)
+    return finer, change

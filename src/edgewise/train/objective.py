@@ -1,0 +1,186 @@
+"""What a fit makes small: a loss on samples, with its curvature where second-order solvers need it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from edgewise.errors import InputError
+from edgewise.nn import Network
+from edgewise.nn.jacobian import Layout, jacobian, unpack
+from edgewise.problems.dataset import Samples
+from edgewise.train.penalties import EdgeNorms, EdgeSparsity, edge_norms
+
+# Rows of the Jacobian are made in blocks of at most this many numbers (256 MiB in float64).
+_BLOCK = 1 << 25
+
+
+class MeanSquare:
+    """mean over samples (weighted) and outputs of (y - t)^2; shown as its root, in the target's unit."""
+
+    name = "rmse"
+    second_order = True
+
+    def __call__(self, y: Tensor, t: Tensor, share: Tensor) -> Tensor:
+        return (share[:, None] * (y - t).square()).sum() / y.shape[1]
+
+    def derivatives(self, y: Tensor, t: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient (B, Y) and the diagonal of the curvature (B, Y), in the outputs."""
+        factor = (2.0 / y.shape[1]) * share[:, None]
+        return factor * (y - t), factor.expand_as(y)
+
+    def shown(self, value: float) -> float:
+        return math.sqrt(max(value, 0.0))
+
+
+class CrossEntropy:
+    """Softmax cross-entropy of outputs (B, Y) as scores; targets (B, Y) are class probabilities."""
+
+    name = "cross_entropy"
+    second_order = True
+
+    def __call__(self, y: Tensor, t: Tensor, share: Tensor) -> Tensor:
+        return -(share[:, None] * t * functional.log_softmax(y, dim=1)).sum()
+
+    def derivatives(self, y: Tensor, t: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient (B, Y) and curvature diag(p) - p p' (B, Y, Y): generalised Gauss-Newton."""
+        p = y.softmax(dim=1)
+        curvature = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+        return share[:, None] * (p - t), share[:, None, None] * curvature
+
+    def shown(self, value: float) -> float:
+        return value
+
+
+class CallableLoss:
+    """loss(y, t) -> scalar, as torch's loss functions; known only by its gradient."""
+
+    second_order = False
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+
+    def __call__(self, y: Tensor, t: Tensor, share: Tensor) -> Tensor:
+        return self.function(y, t)
+
+    def shown(self, value: float) -> float:
+        return value
+
+
+Loss = MeanSquare | CrossEntropy | CallableLoss
+
+
+def make_loss(loss: str | Loss | Callable[[Tensor, Tensor], Tensor] | None) -> Loss:
+    """A loss from its name ("mse", "cross_entropy"), a callable, or None for the mean square."""
+    if loss is None or loss == "mse":
+        return MeanSquare()
+    if loss == "cross_entropy":
+        return CrossEntropy()
+    if isinstance(loss, MeanSquare | CrossEntropy | CallableLoss):
+        return loss
+    if callable(loss):
+        return CallableLoss(loss)
+    raise InputError(f"loss is {loss!r}; expected 'mse', 'cross_entropy' or a callable (y, target).")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """loss(model(x), t) + penalty(model, x)."""
+
+    loss: Loss
+    penalty: EdgeSparsity | None = None
+
+    def data_term(self, model: Network, data: Samples) -> Tensor:
+        return self.loss(model(data.x), data.y, shares(data))
+
+    def __call__(self, model: Network, data: Samples) -> Tensor:
+        """The whole objective: differentiable scalar."""
+        value = self.data_term(model, data)
+        return value if self.penalty is None else value + self.penalty(model, data.x)
+
+
+def shares(data: Samples) -> Tensor:
+    """Weights that sum to one: (B,)."""
+    if data.weight is None:
+        return data.x.new_full((len(data),), 1.0 / max(len(data), 1))
+    return data.weight / data.weight.sum()
+
+
+class SecondOrder:
+    """An objective as Levenberg-Marquardt wants it: functions of the vector theta.
+
+    ``linearise`` fixes the penalty's norms at theta (the inputs of each layer held), ``value`` uses
+    the norms of the last linearisation, so that both speak of the same function.
+    """
+
+    def __init__(self, model: Network, at: Layout, objective: Objective, data: Samples) -> None:
+        self.model, self.at, self.objective, self.data = model, at, objective, data
+        self._norms: list[EdgeNorms] = []
+
+    @torch.no_grad()
+    def value(self, theta: Tensor) -> float:
+        unpack(self.model, self.at, theta)
+        total = float(self.objective.data_term(self.model, self.data))
+        for norms, block in zip(self._norms, self._blocks(theta), strict=False):
+            total += norms.value(block)
+        return total
+
+    @torch.no_grad()
+    def linearise(self, theta: Tensor) -> tuple[float, Tensor, Tensor]:
+        unpack(self.model, self.at, theta)
+        data, P = self.data, self.at.size
+        H, g = theta.new_zeros(P, P), theta.new_zeros(P)
+        share, total = shares(data), 0.0
+        rows = max(1, _BLOCK // max(P * self.model.nodes[-1].out_features, 1))
+        for part in torch.arange(len(data), device=theta.device).split(rows):
+            y, J = jacobian(self.model, self.at, data.x[part])
+            t, w = data.y[part], share[part]
+            total += float(self.objective.loss(y, t, w))
+            slope, curvature = self.objective.loss.derivatives(y, t, w)
+            if curvature.ndim == 2:
+                flat = (J * curvature.sqrt()[..., None]).flatten(0, 1)
+                H.addmm_(flat.T, flat)
+            else:
+                H += torch.einsum("byp,byz,bzq->pq", J, curvature, J)
+            g += J.flatten(0, 1).T @ slope.flatten()
+        self._norms = self._make_norms()
+        for norms, block, where in zip(self._norms, self._blocks(theta), self._slices(), strict=False):
+            curvature, slope = norms.curvature(block)
+            E, F = block.shape
+            total += norms.value(block)
+            g[where] += slope.flatten()
+            square = H[where, where].view(E, F, E, F)
+            edges = torch.arange(E, device=theta.device)
+            square[edges, :, edges, :] += curvature
+        return total, H, g
+
+    def _make_norms(self) -> list[EdgeNorms]:
+        penalty = self.objective.penalty
+        if penalty is None or penalty.strength * penalty.l1 == 0:
+            return []
+        norms, x = [], self.data.x
+        strength = penalty.strength * penalty.l1
+        for l, (layer, nodes) in enumerate(zip(self.model.layers, self.model.nodes, strict=True)):
+            norms.append(edge_norms(layer, l, self.at.splines[l], x, strength))
+            x = nodes(layer(x))
+        return norms
+
+    def _slices(self) -> list[slice]:
+        return [
+            slice(start, start + len(o) * (layer.basis.size + 1))
+            for layer, (o, _), start in zip(
+                self.model.layers, self.at.splines, self.at.starts, strict=True
+            )
+        ]
+
+    def _blocks(self, theta: Tensor) -> list[Tensor]:
+        return [
+            theta[where].view(-1, layer.basis.size + 1)
+            for layer, where in zip(self.model.layers, self._slices(), strict=True)
+        ]
