@@ -40,9 +40,9 @@ class DelimitedFile:
         self._line_numbers = [number for number, _ in kept]
         self._lines = [line for _, line in kept]
         self.delimiter = _sniff(self._lines, path)
-        header = next(self._rows())[1]
-        self.names = tuple(name.strip() for name in header)
-        if len(self._lines) == 1:
+        first_rows = list(islice(self._rows(), 2))
+        self.names = tuple(name.strip() for name in first_rows[0][1])
+        if len(first_rows) == 1:
             raise DataError(f"{path} has a header ({_list(self.names)}) but no rows below it")
 
     def columns(self, wanted: Sequence[int]) -> list[Column | Fault]:
@@ -62,14 +62,20 @@ class DelimitedFile:
                 places.append(line)
                 if len(cells) != len(self.names):
                     raise DataError(
-                        f"{self.path}, {where(len(places) - 1)} has {len(cells)} cells, but the"
-                        f" header names {len(self.names)} columns; complete the row, or quote a"
-                        f" cell that contains {self.delimiter!r}"
+                        f"{self.path}, {where(len(places) - 1)}: {len(cells)} cells, but the"
+                        f" header names {len(self.names)} columns; {self._ragged_remedy(cells)}"
                     )
             by_column = list(zip(*(cells for _, cells in block), strict=True))
             for reader, j in zip(readers, wanted, strict=True):
                 reader.feed(by_column[j])
         return [reader.finish() for reader in readers]
+
+    def _ragged_remedy(self, cells: Sequence[str]) -> str:
+        """What to do about a row of another length than the header."""
+        other = next((d for d in _CANDIDATES if d != self.delimiter and d in cells[0]), None)
+        if len(cells) == 1 and other:
+            return f"header and rows are divided by {self.delimiter!r} and {other!r}; use one"
+        return f"complete the row, or quote a cell that contains {self.delimiter!r}"
 
     def _all_numbers(self) -> np.ndarray | None:
         """Every cell (N, columns), when all are finite numbers; the common case, made fast."""
@@ -161,9 +167,11 @@ def _sniff(lines: Sequence[str], path: Path) -> str:
         if (score := (even, numbers, len(header))) > best_score:
             best, best_score = delimiter, score
     if not best:
+        name = lines[0].strip()
+        blanks = "; columns divided by blanks are not understood, use commas" * (" " in name)
         raise DataError(
-            f"{path} has a single column, named {lines[0].strip()!r}; a target and at least one"
-            " feature are expected, separated by comma, semicolon or tab"
+            f"{path} has a single column, named {name!r}; a target and at least one feature are"
+            f" expected, divided by comma, semicolon or tab{blanks}"
         )
     return best
 

@@ -130,8 +130,8 @@ def _choose(
     if features is None:
         if "" in names:
             raise DataError(
-                f"{path}: column {list(names).index('') + 1} has no name in the header; name it, or"
-                " choose the others by features (--features)"
+                f"{path}: column {list(names).index('') + 1} has no name in the header; name it or"
+                " remove it, or choose the others by features (--features)"
             )
         return target, tuple(name for name in names if name != target)
     features = (features,) if isinstance(features, str) else tuple(features)
