@@ -57,6 +57,10 @@ class Basis(ABC):
         """Points (N, I) that determine a function of the family well, N >= K."""
 
     @abstractmethod
+    def roughness(self, **factory: Any) -> Tensor:
+        """R (K, K), positive semi-definite: c'Rc is small for smooth curves and 0 for straight ones."""
+
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """A JSON object from which ``bases.from_dict`` makes the same basis."""
 

@@ -110,6 +110,11 @@ class BSpline(Basis):
         points = grid[:, :-1, None] + (grid[:, 1:] - grid[:, :-1])[..., None] * inside
         return points.flatten(1).T.contiguous()
 
+    def roughness(self, **factory: Any) -> Tensor:
+        """Second differences of the coefficients, squared (P. Eilers, B. Marx, P-splines, 1996)."""
+        second = torch.eye(self.size, **factory).diff(n=2, dim=0)
+        return second.T @ second
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "family": self.family,

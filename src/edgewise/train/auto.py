@@ -25,6 +25,7 @@ from edgewise.train.sparse import eliminate
 SECOND_ORDER_LIMIT = 3000
 LBFGS_LIMIT = 50_000
 _WARM_UP_ROWS = 1500
+_POLISH_ROUNDS = 5
 # Held-out error, relative to the target's spread, that needs no other start.
 _GOOD = 2e-2
 
@@ -167,10 +168,22 @@ class Auto:
         _replace(model, best)
 
     def _polish(self, model, objective, data, record) -> None:
-        if not record.stopped:
-            LevenbergMarquardt(self.steps, damping=1e-4, tolerance=1e-6).run(
-                model, objective, data, record
-            )
+        """On all rows, with grids that follow the activations until nothing is gained."""
+        damping, best, best_value = 1e-4, model.clone(), math.inf
+        for _ in range(_POLISH_ROUNDS if self.update_grid else 1):
+            if record.stopped:
+                break
+            if self.update_grid:
+                update_grids(model, data.x)
+            share = max(self.steps // 4, 20)
+            LevenbergMarquardt(share, damping, 1e-6).run(model, objective, data, record)
+            with torch.no_grad():
+                value = float(objective(model, data))
+            if value > 0.98 * best_value:
+                break
+            best, best_value = model.clone(), value
+        if best_value < math.inf:
+            _replace(model, best)
 
 
 def _split(data: Samples, seed: int) -> tuple[Samples, Samples]:

@@ -18,6 +18,8 @@ from edgewise.train.penalties import EdgeNorms, EdgeSparsity, edge_norms
 
 # Rows of the Jacobian are made in blocks of at most this many numbers (256 MiB in float64).
 _BLOCK = 1 << 25
+# Weight of the prior of smoothness, in samples; see SecondOrder.
+_PRIOR = 4.0
 
 
 class MeanSquare:
@@ -117,16 +119,23 @@ class SecondOrder:
 
     ``linearise`` fixes the penalty's norms at theta (the inputs of each layer held), ``value`` uses
     the norms of the last linearisation, so that both speak of the same function.
+
+    A prior of smoothness, 4/N of the current loss times the second differences of the coefficients
+    squared, weighs about as much as a handful of samples. It holds the coefficients at the ends of
+    a range, which few samples see through tiny basis values, and vanishes with the loss.
     """
 
     def __init__(self, model: Network, at: Layout, objective: Objective, data: Samples) -> None:
         self.model, self.at, self.objective, self.data = model, at, objective, data
         self._norms: list[EdgeNorms] = []
+        self._prior = 0.0
+        factory = {"dtype": data.x.dtype, "device": data.x.device}
+        self._roughness = [layer.basis.roughness(**factory) for layer in model.layers]
 
     @torch.no_grad()
     def value(self, theta: Tensor) -> float:
         unpack(self.model, self.at, theta)
-        total = float(self.objective.data_term(self.model, self.data))
+        total = float(self.objective.data_term(self.model, self.data)) + self._smoothness(theta)
         for norms, block in zip(self._norms, self._blocks(theta), strict=False):
             total += norms.value(block)
         return total
@@ -149,6 +158,16 @@ class SecondOrder:
             else:
                 H += torch.einsum("byp,byz,bzq->pq", J, curvature, J)
             g += J.flatten(0, 1).T @ slope.flatten()
+        self._prior = _PRIOR * total / len(data)
+        total += self._smoothness(theta)
+        for R, block, where in zip(self._roughness, self._blocks(theta), self._slices(), strict=True):
+            E, F = block.shape
+            slope = torch.zeros_like(block)
+            slope[:, :-1] = 2 * self._prior * block[:, :-1] @ R
+            g[where] += slope.flatten()
+            square = H[where, where].view(E, F, E, F)
+            edges = torch.arange(E, device=theta.device)
+            square[edges, :-1, edges, :-1] += 2 * self._prior * R
         self._norms = self._make_norms()
         for norms, block, where in zip(self._norms, self._blocks(theta), self._slices(), strict=False):
             curvature, slope = norms.curvature(block)
@@ -159,6 +178,12 @@ class SecondOrder:
             edges = torch.arange(E, device=theta.device)
             square[edges, :, edges, :] += curvature
         return total, H, g
+
+    def _smoothness(self, theta: Tensor) -> float:
+        return self._prior * sum(
+            float((block[:, :-1] @ R * block[:, :-1]).sum())
+            for R, block in zip(self._roughness, self._blocks(theta), strict=True)
+        )
 
     def _make_norms(self) -> list[EdgeNorms]:
         penalty = self.objective.penalty
