@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from ..nn.network import Network
     from ..nn.nodes import Nodes
 
+# Constant n of [a, b, c, d] on the edge from i to j of layer l.
+Place = tuple[int, int, int, int]
+
 _DENOMINATOR = 12
 _NUMERATOR = 1000
 
 
 def network_formulas(
-    model: Network, names: Sequence[str | sympy.Symbol] | None = None
+    model: Network,
+    names: Sequence[str | sympy.Symbol] | None = None,
+    constant: Callable[[Place, float], sympy.Expr] | None = None,
 ) -> list[sympy.Expr]:
     """Compose the edges c f(a x + b) + d, sums and products of a network into its formulas.
 
@@ -35,6 +40,8 @@ def network_formulas(
     Args:
         model: a network whose live edges are all symbolic.
         names: names or symbols of the inputs; None takes model.input_names, or x_1, x_2, ...
+        constant: what stands for constant n of [a, b, c, d] of edge (l, i, j), given its place
+            (l, i, j, n) and value; None writes its exact number.
 
     Raises:
         FormulaError: a live edge is still a curve; the message lists the edges (l, i, j).
@@ -42,7 +49,7 @@ def network_formulas(
     _refuse_curves(model)
     x = _inputs(model, names)
     for l, (layer, nodes) in enumerate(_levels(model)):
-        x = _nodes(nodes, _sums(l, layer, x))
+        x = _nodes(nodes, _sums(l, layer, x, constant or (lambda _, value: exact(value))))
     return x
 
 
@@ -77,7 +84,12 @@ def _inputs(model: Network, names: Sequence[str | sympy.Symbol] | None) -> list[
     return [name if isinstance(name, sympy.Symbol) else symbol(name) for name in given]
 
 
-def _sums(l: int, layer: KANLayer, x: list[sympy.Expr]) -> list[sympy.Expr]:
+def _sums(
+    l: int,
+    layer: KANLayer,
+    x: list[sympy.Expr],
+    constant: Callable[[Place, float], sympy.Expr],
+) -> list[sympy.Expr]:
     """Each output node's sum over its symbolic edges."""
     terms: list[list[sympy.Expr]] = [[] for _ in range(layer.out_features)]
     for j, i in (layer.symbolic_code != 0).nonzero().tolist():
@@ -86,7 +98,7 @@ def _sums(l: int, layer: KANLayer, x: list[sympy.Expr]) -> list[sympy.Expr]:
         affine = layer.symbolic_affine[j, i].tolist()
         if not all(map(math.isfinite, affine)):
             raise FormulaError(f"edge (l, i, j) = {(l, i, j)} has the constants {affine}; refit it")
-        a, b, c, d = map(exact, affine)
+        a, b, c, d = (constant((l, i, j, n), value) for n, value in enumerate(affine))
         terms[j].append(c * record.sympy(a * x[i] + b) + d)
     return [sympy.Add(*sums) for sums in terms]
 

@@ -1,0 +1,73 @@
+"""What a search for a formula returns: candidates on a Pareto front of complexity and error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from edgewise.nn import Network
+from edgewise.symbolic.formula import Formula
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One formula with its figures on held-out rows.
+
+    rmse: in the target's unit; r2: 1 - rmse^2 / variance; train_rmse: on the rows it was fitted to.
+    model: a network that computes the formula, in the user's units; origin: how it was found.
+    """
+
+    formula: Formula
+    rmse: float
+    r2: float
+    train_rmse: float
+    model: Network
+    origin: str = ""
+
+    @property
+    def complexity(self) -> int:
+        return self.formula.complexity
+
+
+def table(front: Sequence[Candidate], pick: int) -> str:
+    """The front as text, simplest first; ">>>>" marks the pick."""
+    lines = ["      complexity   held-out error          R2   formula"]
+    for row, candidate in enumerate(front):
+        mark = ">>>>" if row == pick else "    "
+        lines.append(
+            f"{mark}  {candidate.complexity:10d}   {candidate.rmse:14.4g}  "
+            f"{shown_r2(candidate.r2):>10}   {candidate.formula}"
+        )
+    return "\n".join(lines)
+
+
+def shown_r2(value: float) -> str:
+    """R2 with as many nines as it has."""
+    if value >= 1.0 or 1.0 - value < 1e-15:
+        return "1"
+    digits = 4 if value < 0.999 else min(int(-math.log10(1.0 - value)) + 2, 14)
+    return f"{value:.{digits}f}"
+
+
+def pareto(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Those that no simpler one beats: complexity rises, held-out error falls."""
+    front: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (c.complexity, c.rmse)):
+        if math.isfinite(candidate.rmse) and (not front or candidate.rmse < front[-1].rmse):
+            front.append(candidate)
+    return tuple(front)
+
+
+def choose(front: Sequence[Candidate], floor: float, rows: int) -> int:
+    """The pick: the shortest description of the held-out rows.
+
+    bits = rows/2 log2(rmse^2 + floor^2) + complexity * log2 of the alphabet (about 5 bits a symbol);
+    ``floor`` is the error that counts as none (rounding). Reference: J. Rissanen, *Modeling by
+    shortest data description* (1978).
+    """
+
+    def bits(candidate: Candidate) -> float:
+        return rows * math.log2(math.hypot(candidate.rmse, floor)) + 5.0 * candidate.complexity
+
+    return min(range(len(front)), key=lambda row: bits(front[row]))

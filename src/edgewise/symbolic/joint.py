@@ -1,0 +1,235 @@
+"""Symbols for all edges at once: a beam over whole assignments, each judged end to end.
+
+One edge at a time would choose by how well a primitive fits that edge's curve, whose own error hides
+the difference. Here every choice is followed by second-order steps of the whole network, so that what
+is right lets the error fall by orders of magnitude. The most certain edge goes first.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgewise.errors import FormulaError
+from edgewise.nn import Network
+from edgewise.nn.jacobian import layout, pack, unpack
+from edgewise.optim.levenberg_marquardt import minimise
+from edgewise.problems.dataset import Samples
+from edgewise.symbolic.canonical import canonicalise
+from edgewise.symbolic.primitives import Primitive
+from edgewise.symbolic.snapping import snap_network
+from edgewise.symbolic.suggest import Suggestion, library, suggest
+from edgewise.train.objective import MeanSquare, Objective, SecondOrder
+
+Edge = tuple[int, int, int]  # (l, i, j) as users write it
+
+_ROWS = 1000
+_STEPS, _FINAL_STEPS = 12, 200
+# Error of an assignment relative to the target's spread below which it is exact.
+_EXACT = 1e-9
+# What one unit of a primitive's cost must gain in log10 of the error, when errors are comparable.
+_COST_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What ``auto_symbolic`` found.
+
+    model: all edges symbolic, constants refitted and snapped. chosen: the primitive's name an edge
+    (l, i, j). suggestions: what was considered for each edge, best first. rmse: of the formula on
+    the rows used, before: of the network it started from, both in the target's unit. r2 of the
+    formula against the data. assignments: (error, names) of the other complete assignments seen.
+    """
+
+    model: Network
+    chosen: dict[Edge, str]
+    suggestions: dict[Edge, tuple[Suggestion, ...]]
+    rmse: float
+    before: float
+    r2: float
+    assignments: tuple[tuple[float, tuple[str, ...]], ...]
+
+    def __str__(self) -> str:
+        lines = [f"formula rmse {self.rmse:.3g}, network rmse {self.before:.3g}, r2 {self.r2:.10g}"]
+        for edge, name in self.chosen.items():
+            seen = self.suggestions.get(edge, ())
+            others = ", ".join(f"{s.primitive.name} {s.error:.1e}" for s in seen[:4])
+            lines.append(f"  edge {edge}: {name}   (1 - r2 on the curve alone: {others})")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _State:
+    """A partly symbolic network, its relative error, and the primitives fixed so far."""
+
+    model: Network
+    error: float
+    curve_error: float
+    chosen: dict[Edge, Primitive]
+
+    @property
+    def cost(self) -> float:
+        return sum(record.cost for record in self.chosen.values())
+
+    def key(self, floor: float) -> float:
+        """log10 of the error, with differences below the splines' own floor left to the curves'
+        errors and the costs."""
+        whole = math.log10(max(self.error, floor, 1e-16))
+        return whole + 0.1 * math.log10(self.curve_error + 1e-12) + _COST_WEIGHT * self.cost
+
+
+def auto_symbolic(
+    model: Network,
+    data: Samples,
+    lib: Sequence[str | Primitive] | None = None,
+    *,
+    beam: int = 4,
+    branch: int = 3,
+    snap: bool = True,
+    deadline: float | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Candidates:
+    """Replace every live spline edge by a primitive; the model given is not changed.
+
+    data: rows to judge by (training rows; at most 1,000 are used). lib: names or primitives allowed.
+    beam: assignments kept at each edge; branch: primitives tried an edge and assignment.
+    Constants are put into canonical form and, with ``snap``, into the simplest numbers that the data
+    allow. After ``deadline`` (time.monotonic) each edge takes its first suggestion.
+    Raises FormulaError when some edge admits no primitive of ``lib``.
+    """
+    records = library(lib)
+    data = _some(data, model)
+    spread = float((data.y - data.y.mean(0)).square().mean().sqrt()) or 1.0
+    start = model.clone()
+    before = _error(start, data)
+    edges = spline_edges(start)
+    suggestions = {edge: tuple(edge_suggestions(start, edge, data.x, records)) for edge in edges}
+    for edge, found in suggestions.items():
+        if not found:
+            raise FormulaError(
+                f"No primitive of the library fits edge (l, i, j) = {edge}: all have a pole or the "
+                "end of their domain in its range. Allow more primitives, or refine and fit again."
+            )
+    states = [_State(start, before / spread, 0.0, {})]
+    for count, edge in enumerate(_order(suggestions)):
+        if progress is not None:
+            progress(f"edge {count + 1} of {len(edges)}")
+        late = deadline is not None and time.monotonic() > deadline
+        states = _extend(states, edge, data, spread, records, 1 if late else branch, late)
+        floor = before / spread * 1.2
+        states = sorted(states, key=lambda s: s.key(floor))[: 1 if late else beam]
+    finished = [_finish(state, data, spread) for state in states]
+    best = min(finished, key=lambda s: s.key(max(_EXACT, 0.0)))
+    result = best.model
+    canonicalise(result)
+    if snap:
+        snap_network(result, data)
+    rmse = _error(result, data)
+    assignments = sorted(
+        (s.error * spread, tuple(r.name for r in s.chosen.values())) for s in finished
+    )
+    chosen = {edge: record.name for edge, record in sorted(best.chosen.items())}
+    r2 = 1.0 - (rmse / spread) ** 2
+    return Candidates(result, chosen, suggestions, rmse, before, r2, tuple(assignments))
+
+
+def spline_edges(model: Network) -> list[Edge]:
+    """The live edges (l, i, j) that are still splines."""
+    return [
+        (l, i, j)
+        for l, layer in enumerate(model.layers)
+        for j, i in (layer.mask != 0).nonzero().tolist()
+    ]
+
+
+def edge_suggestions(
+    model: Network,
+    edge: Edge,
+    x: Tensor,
+    lib: Sequence[Primitive] | None = None,
+    top: int = 5,
+) -> list[Suggestion]:
+    """Primitives for one edge (l, i, j), by its curve on the inputs x (B, I)."""
+    l, i, j = edge
+    trace = model.trace(x)
+    return suggest(trace.inputs[l][:, i], trace.edges[l][:, j, i], lib, top=top)
+
+
+def refit_network(model: Network, data: Samples, steps: int, damping: float = 1e-4) -> None:
+    """Second-order steps on all that is free, in place."""
+    at = layout(model)
+    function = SecondOrder(model, at, Objective(MeanSquare()), data)
+    start = pack(model, at)
+    if not math.isfinite(function.value(start)):
+        return
+    result = minimise(
+        function.linearise,
+        function.value,
+        start,
+        steps=steps,
+        damping=damping,
+        tolerance=1e-6,
+        floor=1e-30 * float(data.y.square().mean()),
+    )
+    unpack(model, at, result.theta)
+
+
+def _extend(
+    states: list[_State],
+    edge: Edge,
+    data: Samples,
+    spread: float,
+    records: Sequence[Primitive],
+    branch: int,
+    late: bool,
+) -> list[_State]:
+    """Each state with each of the best primitives on the edge, refitted."""
+    l, i, j = edge
+    extended = []
+    for state in states:
+        for suggestion in edge_suggestions(state.model, edge, data.x, records, top=branch):
+            trial = state.model.clone()
+            trial.layers[l].fix_symbolic(j, i, suggestion.primitive, suggestion.affine)
+            if not late:
+                refit_network(trial, data, _STEPS)
+            error = _error(trial, data) / spread
+            if math.isfinite(error):
+                chosen = {**state.chosen, edge: suggestion.primitive}
+                total = state.curve_error + suggestion.error
+                extended.append(_State(trial, error, total, chosen))
+    if not extended:
+        raise FormulaError(
+            f"No primitive on edge (l, i, j) = {edge} gives a finite error. Allow more primitives."
+        )
+    return extended
+
+
+def _finish(state: _State, data: Samples, spread: float) -> _State:
+    model = state.model.clone()
+    refit_network(model, data, _FINAL_STEPS)
+    return _State(model, _error(model, data) / spread, 0.0, state.chosen)
+
+
+def _order(suggestions: dict[Edge, tuple[Suggestion, ...]]) -> list[Edge]:
+    """The most certain edge first: smallest error of its best primitive."""
+    return sorted(suggestions, key=lambda edge: (suggestions[edge][0].error, edge))
+
+
+@torch.no_grad()
+def _error(model: Network, data: Samples) -> float:
+    """Root mean square error in the target's unit; inf where it is not finite."""
+    value = float((model(data.x) - data.y).square().mean().sqrt())
+    return value if math.isfinite(value) else math.inf
+
+
+def _some(data: Samples, model: Network) -> Samples:
+    """At most _ROWS rows in the model's dtype: every n-th one, since order may mean something."""
+    step = max(1, math.ceil(len(data) / _ROWS))
+    x, y = data.x[::step].to(model.device, model.dtype), data.y[::step].to(model.device, model.dtype)
+    weight = None if data.weight is None else data.weight[::step].to(model.device, model.dtype)
+    return Samples(x, y, weight)
