@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import sympy
 import torch
@@ -24,6 +24,7 @@ class Refit:
     template, constants: the same with each free float as a symbol, and those m symbols.
     values: (m,) what was fitted for each of `constants`.
     errors: (m,) standard errors, or None when N <= m, or when the data do not fix each constant.
+    numbers: what was put in place of other constants of the first template (see `snap`).
     rmse: sqrt(mean of w r^2), weights w of mean 1; inf where the formula is not finite on a row.
     residual: (N,) r = y - prediction, in the units of y.
     """
@@ -35,6 +36,7 @@ class Refit:
     errors: Tensor | None
     rmse: float
     residual: Tensor
+    numbers: Mapping[Symbol, Expr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

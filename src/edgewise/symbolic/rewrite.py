@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import sympy
 from sympy import Add, Expr, Float, Integer, Mul, Pow, Rational
+from torch import Tensor
 
 _WAVES = (sympy.sin, sympy.cos)
 _SUM_LAWS = (sympy.tanh, sympy.sinh, sympy.cosh, sympy.sin, sympy.cos, sympy.tan)
@@ -34,7 +35,9 @@ def length(expression: Expr) -> int:
     if not e.args:
         return 1
     if isinstance(e, Add):
-        return sum(length(_unsigned(term)) for term in e.args) + len(e.args) - 1
+        # 2 x y^2 + 2 x + 1 reads better than 2 x (y^2 + 1) + 1: brackets in a sum cost 3.
+        brackets = sum(any(isinstance(f, Add) for f in t.args) for t in e.args if t.is_Mul)
+        return sum(length(_unsigned(term)) for term in e.args) + len(e.args) - 1 + 3 * brackets
     if isinstance(e, Mul):
         above, below = [], []
         for factor in e.args:
@@ -109,6 +112,19 @@ def exact_if_simple(number: Expr) -> Expr:
         if abs(p) <= 12 * q and abs(float(number) * q - p) <= 4e-15 * max(abs(p), 1):
             return Rational(p, q)
     return number
+
+
+def without_negligible(expression: Expr, values: Callable[[Expr], Tensor]) -> Expr:
+    """Sums without the terms that are lost in rounding, as 3e-17 in x + 3e-17."""
+
+    def rule(e: Expr) -> Expr:
+        if not isinstance(e, Add) or not e.has(Float):
+            return e
+        largest = values(e).abs().nan_to_num(nan=0.0).max()
+        kept = [t for t in e.args if not float(values(t).abs().max()) <= 1e-13 * float(largest)]
+        return Add(*kept)
+
+    return bottom_up(expression, rule)
 
 
 def exp_of_logs(expression: Expr) -> Expr:

@@ -164,6 +164,7 @@ def _search(
             return
         for form in beam:
             tried.add(form)
+            offer(rewrite.without_negligible(form, lambda e: evaluate(e, points)))
             for rule in _RULES:
                 left = deadline - time.monotonic()
                 with contextlib.suppress(_OutOfTime, *_REFUSALS), _limit(max(left / 6, 0.02)):

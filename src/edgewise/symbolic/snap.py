@@ -75,6 +75,20 @@ def snap_constants(
     """
     data = make_data(x, y, variables, weight)
     template, start = free_floats(expression, data)
+    return snap_template(template, start, data, noise, trials)
+
+
+def snap_template(
+    template: Expr,
+    start: dict[Symbol, float],
+    data: Data,
+    noise: float | None = None,
+    trials: int = 60,
+) -> Refit:
+    """`snap_constants` for an expression whose constants are symbols already, with their values.
+
+    ``numbers`` of the result maps the symbols that were settled to their numbers.
+    """
     best = fit_template(template, start, data)
     if not math.isfinite(best.rmse):
         return best
@@ -265,7 +279,9 @@ def _test(hypothesis: _Hypothesis, fit: Refit, data: Data) -> Refit | None:
         value = Problem(template, used, data).loss(point)
         return value if math.isfinite(value) else math.inf
 
-    return fit_template(template, min((moved, kept), key=loss), data)
+    fitted = fit_template(template, min((moved, kept), key=loss), data)
+    numbers = {**fit.numbers, fit.constants[hypothesis.k]: hypothesis.number}
+    return replace(fitted, numbers=numbers)
 
 
 def _exponents(template: Expr) -> set[Symbol]:
