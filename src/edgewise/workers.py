@@ -125,15 +125,15 @@ class Worker:
         # Two layers, so that a job that cannot be unpickled leaves the pipe in order; the path goes
         # with every job, because the parent may have learnt of new folders since.
         job = pickle.dumps((sys.path, pickle.dumps((function, args, streaming))))
-        if self._process is None or self._process.poll() is not None or self._owner != os.getpid():
-            self._launch()
-        assert self._process is not None and self._process.stdin is not None  # for type checkers
+        process = self._process
+        if process is None or process.poll() is not None or self._owner != os.getpid():
+            process = self._launch()
         self.result, self.running = None, True
         # A job larger than the pipe blocks until the child reads: not in the caller's time.
-        writer = threading.Thread(target=_write, args=(self._process.stdin, job), daemon=True)
+        writer = threading.Thread(target=_write, args=(process.stdin, job), daemon=True)
         writer.start()
 
-    def _launch(self) -> None:
+    def _launch(self) -> subprocess.Popen[bytes]:
         if self._owner == os.getpid():  # after a fork the child belongs to the other process
             self._stop()
         process = subprocess.Popen(
@@ -143,13 +143,13 @@ class Worker:
             env={**os.environ, **_ONE_THREAD},
             start_new_session=True,  # Ctrl-C in a terminal reaches the whole session of the parent
         )
-        assert process.stdin is not None and process.stdout is not None  # for type checkers
         _write(process.stdin, pickle.dumps(sys.path))
         self._inbox = queue.SimpleQueue()
         reader = threading.Thread(target=_read, args=(process, self._inbox), daemon=True)
         reader.start()
         self._process, self._owner = process, os.getpid()
         self._stop = weakref.finalize(self, _end, process, reader, os.getpid())
+        return process
 
 
 def _write(pipe: BinaryIO | Any, message: bytes) -> None:

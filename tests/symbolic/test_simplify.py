@@ -69,6 +69,18 @@ def test_a_phase_is_brought_near_zero():
     assert all(abs(float(c)) < 3 for c in turned.atoms(Float))
 
 
+def test_terms_below_rounding_go():
+    given = F(2.0) * (x + F(3e-17)) ** 3 + F(1e-16) * y
+    assert simplify(given, samples={"x": [1.0, 2.0], "y": [1.0, 3.0]}) == F(2.0) * x**3
+    assert simplify(x + F(1e-9)) == x + F(1e-9)
+
+
+def test_a_polynomial_is_written_as_a_sum_and_a_product_as_a_product():
+    given = 3 * x**3 + 2 * x * y**2 + 2 * x + 4
+    assert simplify(given) == given
+    assert simplify(a * M * x + a * M * y) == a * M * (x + y)
+
+
 def test_superfluous_constants_of_a_quotient_go():
     found = simplify((F(2.0) * x + F(3.1)) / (F(4.1) * y + F(5.0)), ("y",))
     assert len(found.atoms(Float)) == 3

@@ -83,12 +83,12 @@ def meaningless(seed):
 @pytest.mark.parametrize("level", [1e-4, 0.01])
 def test_constants_without_meaning_stay_floats(level):
     changed = 0
-    for seed in range(40):
+    for seed in range(30):
         law = FORMS[seed % 4](*(F(c) for c in meaningless(seed)))
         X = rows(seed, n=200)
         snapped = snap_constants(law, X, noisy(law, X, level, seed), NAMES)
         changed += len(snapped.constants) != 3
-    assert changed <= 2
+    assert changed <= 1
 
 
 def test_a_poorly_known_constant_is_no_fraction():
