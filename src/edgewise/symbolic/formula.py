@@ -13,6 +13,7 @@ import torch
 from ..errors import DataError, FormulaError, ShapeError
 from .compose import network_formulas
 from .evaluate import evaluate
+from .mathml import mathml
 from .parse import parse
 from .printing import latex, numpy_source, rounded, text
 
@@ -112,6 +113,10 @@ class Formula:
     def latex(self, digits: int = 6) -> str:
         """The right-hand side in LaTeX, floats rounded as in `text`."""
         return latex(self.expression, self._display(digits))
+
+    def mathml(self, digits: int = 6) -> str:
+        """The equation as MathML for web pages, one <math> a term, floats rounded as in `text`."""
+        return mathml(self.expression, self._display(digits), self.output)
 
     def python(self) -> str:
         """Source of a function `formula` of the variables, in their order, that needs numpy only.
