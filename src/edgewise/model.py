@@ -19,10 +19,17 @@ from edgewise.errors import InputError
 from edgewise.nn import Network
 from edgewise.nn.network import Width
 from edgewise.problems.dataset import Dataset, as_dataset
+from edgewise.symbolic.compose import network_formulas
+from edgewise.symbolic.formula import Formula
+from edgewise.symbolic.joint import Candidates, auto_symbolic, edge_suggestions
+from edgewise.symbolic.primitives import Primitive, primitive
+from edgewise.symbolic.suggest import Suggestion, library
 from edgewise.train import EdgeSparsity, GridUpdates, History
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Library = Sequence[str | Primitive] | None
 
 _SOLVERS = ("auto", "LM", "LBFGS", "Adam")
 
@@ -152,9 +159,7 @@ class KAN(Network):
 
     def refine(self, grid: int | list[int]) -> Self:
         """A new model on grids of ``grid`` intervals: the same function when a multiple of the old."""
-        finer, change = train.refine(self, grid)
-        finer.refinement_change = change
-        return finer
+        return train.refine(self, grid)[0]
 
     def update_grid(self, x: Tensor) -> None:
         """Make grids follow the activations of x (B, I), in place; the function stays."""
@@ -192,7 +197,116 @@ class KAN(Network):
             smaller.data = _columns(smaller.data, kept)
         return smaller
 
+    # --- symbols ------------------------------------------------------------------------------
+
+    def suggest_symbolic(
+        self, l: int, i: int, j: int, lib: Library = None, topk: int = 5, *, data: Any = None
+    ) -> list[Suggestion]:
+        """The best primitives for the curve on edge (l, i, j): from node i of level l to j."""
+        self._check_edge(l, i, j)
+        x = self._inputs(data)
+        return edge_suggestions(self, (l, i, j), x, library(lib), topk)
+
+    def fix_symbolic(
+        self,
+        l: int,
+        i: int,
+        j: int,
+        name: str | Primitive,
+        affine: tuple[float, float, float, float] | None = None,
+        *,
+        data: Any = None,
+    ) -> Suggestion:
+        """Put primitive ``name`` on edge (l, i, j), in place: c f(a x + b) + d.
+
+        affine: (a, b, c, d); None fits it to the edge's present curve. Returns what was put there,
+        with its r2 against that curve.
+        """
+        self._check_edge(l, i, j)
+        record = primitive(name)
+        if affine is None:
+            found = edge_suggestions(self, (l, i, j), self._inputs(data), [record], 1)
+            if not found:
+                raise InputError(
+                    f"{record.name!r} cannot stand on edge {(l, i, j)}: it has a pole or the end of "
+                    "its domain in the edge's range. Give affine=(a, b, c, d), or another primitive."
+                )
+            suggestion = found[0]
+        else:
+            suggestion = Suggestion(record, affine, float("nan"))
+        self.layers[l].fix_symbolic(j, i, record, suggestion.affine)
+        return suggestion
+
+    def unfix_symbolic(self, l: int, i: int, j: int) -> None:
+        """Give edge (l, i, j) its spline back, in place; an edge that is off stays off."""
+        self._check_edge(l, i, j)
+        self.layers[l].unfix_symbolic(j, i)
+
+    def remove_edge(self, l: int, i: int, j: int) -> None:
+        """Switch edge (l, i, j) off, in place."""
+        self._check_edge(l, i, j)
+        layer = self.layers[l]
+        with torch.no_grad():
+            layer.mask[j, i] = 0.0
+            layer.symbolic_code[j, i] = 0
+            layer.symbolic_affine[j, i] = 0.0
+
+    def auto_symbolic(
+        self, lib: Library = None, *, snap: bool = True, beam: int = 4, data: Any = None
+    ) -> Candidates:
+        """Make every live edge symbolic, in place, and return what was considered.
+
+        A joint search: whole assignments are refitted end to end; constants become simple numbers
+        where the data allow it. ``str(result)`` tells the formula's error beside the network's.
+        """
+        train_rows = self._data(data).train
+        found = auto_symbolic(self, train_rows, lib, beam=beam, snap=snap)
+        self._become(found.model)
+        return found
+
+    def symbolic_formula(self, names: Sequence[str] | None = None) -> Any:
+        """The network as a SymPy expression; a list of them for several outputs.
+
+        Raises FormulaError when a live edge is still a spline, and names it.
+        """
+        formulas = network_formulas(self, names)
+        return formulas[0] if len(formulas) == 1 else formulas
+
+    def formula(self, output: int = 0) -> Formula:
+        """The formula of one output, as a value that prints, predicts and gives its source."""
+        names = self.input_names or tuple(
+            f"x_{i + 1}" for i in range(self.layers[0].in_features)
+        )
+        expression = network_formulas(self, names)[output]
+        target = self.output_names[output] if self.output_names else "y"
+        return Formula(expression, names, target)
+
+    # --- pictures -----------------------------------------------------------------------------
+
+    def plot(self, *, data: Any = None, **options: Any) -> Figure:
+        """The network as one vector figure: each edge's curve, stronger where it matters.
+
+        With ``data`` (or after ``fit``) curves cover the data and opacity follows attribution;
+        with neither, curves cover the grid's range. options: those of ``plot.network``.
+        """
+        from edgewise import plot
+
+        if data is None and self.data is None:
+            return plot.network(self, **options)
+        trace = self.trace(self._inputs(data))
+        return plot.network(self, trace, interpret.attribute(self, trace), **options)
+
     # --- plumbing -----------------------------------------------------------------------------
+
+    def _check_edge(self, l: int, i: int, j: int) -> None:
+        if not 0 <= l < len(self.layers):
+            raise InputError(f"Layer {l} was asked for; there are {len(self.layers)}, from 0.")
+        layer = self.layers[l]
+        if not (0 <= i < layer.in_features and 0 <= j < layer.out_features):
+            raise InputError(
+                f"Edge (l, i, j) = {(l, i, j)} does not exist: layer {l} goes from "
+                f"{layer.in_features} nodes to {layer.out_features}."
+            )
 
     def _data(self, data: Any) -> Dataset:
         if data is not None:

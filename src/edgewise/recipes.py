@@ -1,22 +1,54 @@
-"""From a table to a formula: the whole run with defaults chosen well."""
+"""From a table to a formula: the whole run with defaults chosen well.
+
+What is cheap goes first (a constant, power laws, a few terms, one curve), then small networks: train,
+prune, make symbolic, unfold into the user's units, simplify, refit, snap. Every formula is judged on
+rows that no fit has seen, and the front of complexity against error is kept at all times.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sympy
+import torch
+from torch import Tensor
 
-from edgewise.nn import Network
-from edgewise.problems.dataset import Samples
+from edgewise.errors import DataError, EdgewiseError, InputError, ShapeError
+from edgewise.model import KAN, compile_formula
+from edgewise.problems.dataset import Samples, as_dataset
+from edgewise.symbolic import direct
+from edgewise.symbolic.finish import Rows, finish, thinned
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.front import Candidate, choose, pareto, table
+from edgewise.symbolic.primitives import Primitive
+from edgewise.symbolic.shapes import Shape, fit_shape, formulas, pruned, shapes
+from edgewise.symbolic.suggest import library
+from edgewise.workers import Worker
+
+Progress = Callable[[str, Candidate | None, float], None]
+
+_HELD_OUT = 0.2
+_HELD_OUT_MAX = 10_000
+_FEW_ROWS = 10  # fewer are too few to hold any out
+_DIRECT_ROWS = 1000
+# Held-out error relative to the target's spread that counts as none.
+_EXACT = 1e-9
+# Time kept back for compiling the pick and returning.
+_RESERVE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Discovery:
     """The front of a search, simplest first, and the pick.
+
+    ``print(result)`` shows the front; ``result.best`` is the pick's Formula (sympy, latex(),
+    python(), predict(X)), ``result.model`` the same as a network.
 
     pick: index into front. status: "finished", "time limit" or "interrupted". train, held_out: the
     rows used. notes: what the user should know (columns left out, rows dropped, a search cut short).
@@ -37,8 +69,9 @@ class Discovery:
         return self.front[self.pick].formula
 
     @property
-    def model(self) -> Network:
-        return self.front[self.pick].model
+    def model(self) -> KAN:
+        """A network of symbolic edges that computes the pick, in the user's units."""
+        return compile_formula(self.best.sympy, self.names)
 
     def predict(self, X: Any, index: int | None = None) -> np.ndarray:
         """The pick's values, or those of row ``index`` of the front, for X (N, I): (N,)."""
@@ -52,3 +85,276 @@ class Discovery:
 
     def __str__(self) -> str:
         return table(self.front, self.pick)
+
+
+def discover(
+    X: Any,
+    y: Any,
+    names: Sequence[str] | None = None,
+    *,
+    target: str = "y",
+    weight: Any = None,
+    time_limit: float = 60.0,
+    seed: int = 0,
+    jobs: int = 1,
+    lib: Sequence[str | Primitive] | None = None,
+    progress: Progress | None = None,
+) -> Discovery:
+    """Find formulas y = f(X).
+
+    X: (N, I) numbers (numpy, pandas, torch, lists); y: (N,). names: of the columns; those of a data
+    frame by default, else x_1, x_2, ... weight: (N,), how much each row counts. time_limit: seconds,
+    kept; what was found by then is returned. seed: of splits and starts. jobs: processes. lib: the
+    primitives allowed on edges. progress(stage, best so far, seconds) is called often.
+
+    A fifth of the rows (at most 10,000) is held out and judges every formula; with fewer than 10
+    rows all are used for both, and a note says so. Ctrl-C returns the best so far (status
+    "interrupted"). Raises DataError that names row and column for cells that are not finite, and
+    for fewer than two rows.
+    """
+    started = time.monotonic()
+    if not time_limit > 0:
+        raise InputError(f"time_limit is {time_limit!r}; expected seconds > 0.")
+    if not isinstance(jobs, int) or jobs < 1:
+        raise InputError(f"jobs is {jobs!r}; expected a whole number of processes >= 1.")
+    rows, notes, names = _prepared(X, y, names, target, weight, seed)
+    search = _Search(rows, started, started + time_limit - min(_RESERVE, time_limit / 10), progress)
+    status = "finished"
+    try:
+        status = _searched(search, lib, seed, jobs)
+    except KeyboardInterrupt:
+        status = "interrupted"
+    front = pareto(search.found)
+    if not front:
+        raise DataError(
+            f"No formula is finite on all {len(rows.train) + len(rows.held_out)} rows of {target!r}. "
+            "Scale the columns to about unit size."
+        )
+    count = min(len(rows.train) + len(rows.held_out), 1000)
+    pick = choose(front, _EXACT * search.scale, count)
+    if rows.relative:
+        notes.append("errors grow with the target: each row's error is weighed relative to its value")
+    return Discovery(
+        front,
+        pick,
+        names,
+        target,
+        rows.train,
+        rows.held_out,
+        time.monotonic() - started,
+        status,
+        tuple(notes),
+    )
+
+
+# --- the rows ------------------------------------------------------------------------------------
+
+
+def _prepared(
+    X: Any, y: Any, names: Sequence[str] | None, target: str, weight: Any, seed: int
+) -> tuple[Rows, list[str], tuple[str, ...]]:
+    """Checked rows without constant columns, split; notes; all columns' names."""
+    given = (X, y) if weight is None else (X, y, weight)
+    data = as_dataset(given, input_names=names, output_names=[target])
+    if data.train.y.shape[1] != 1:
+        raise ShapeError(f"y has {data.train.y.shape[1]} columns; discover finds one at a time.")
+    x, t = data.train.x.double().cpu(), data.train.y.double().cpu()
+    w = None if data.train.weight is None else data.train.weight.double().cpu()
+    N = len(x)
+    if N < 2:
+        raise DataError(f"Only {N} row came for {target!r}; a formula needs at least 2, better 20.")
+    notes = []
+    varies = x.amax(0) > x.amin(0)
+    used = varies.nonzero()[:, 0].tolist()
+    for i in (~varies).nonzero()[:, 0].tolist():
+        notes.append(f"column {data.input_names[i]!r} is constant ({float(x[0, i]):g}): left out")
+    x = x[:, used]
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(seed))
+    held = 0 if N < _FEW_ROWS else min(max(int(N * _HELD_OUT), 2), _HELD_OUT_MAX)
+    if held == 0:
+        notes.append(f"only {N} rows: none is held out, so the errors are those of the fit")
+    fit_rows = order[held:].sort().values
+    held_rows = order[:held].sort().values if held else fit_rows
+
+    def part(index: Tensor) -> Samples:
+        return Samples(x[index], t[index], None if w is None else w[index])
+
+    kept = tuple(data.input_names[i] for i in used)
+    # the rows are thinned by taking every n-th: a random order makes that a fair sample
+    fit_rows = fit_rows[torch.randperm(len(fit_rows), generator=torch.Generator().manual_seed(seed))]
+    rows = Rows(part(fit_rows), part(held_rows), kept, target)
+    return rows, notes, tuple(data.input_names)
+
+
+# --- the search ----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Search:
+    """What was found so far, and whom to tell."""
+
+    rows: Rows
+    started: float
+    deadline: float
+    progress: Progress | None
+    found: list[Candidate] = field(default_factory=list)
+
+    @property
+    def scale(self) -> float:
+        """What an error of 1 spread is in the units of Candidate.error."""
+        return 1.0 if self.rows.relative else self.rows.spread
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    @property
+    def best(self) -> Candidate | None:
+        return min(self.found, key=lambda c: c.error, default=None)
+
+    @property
+    def solved(self) -> bool:
+        return self.best is not None and self.best.error <= _EXACT * self.scale
+
+    def add(self, candidate: Candidate | None) -> None:
+        if candidate is not None:
+            self.found.append(candidate)
+
+    def tell(self, stage: str) -> None:
+        if self.progress is not None:
+            self.progress(stage, self.best, time.monotonic() - self.started)
+
+
+def _searched(search: _Search, lib: Any, seed: int, jobs: int) -> str:
+    """Run all stages; the status."""
+    search.tell("simple formulas")
+    search.add(_constant(search))
+    if not search.rows.names or search.best is not None and search.best.error == 0.0:
+        return "finished"
+    _direct(search, lib)
+    if search.solved:
+        return "finished"
+    plans = shapes(search.rows, seed)
+    plans += [replace(shape, seed=seed + 1) for shape in plans[:2]]
+    if jobs > 1:
+        return _in_parallel(search, plans, lib, jobs)
+    for candidate in _networks(search, plans, lib):
+        search.add(candidate)
+        if search.solved:
+            return "finished"
+    return "time limit" if search.late else "finished"
+
+
+def _constant(search: _Search) -> Candidate | None:
+    y = search.rows.train.y
+    if bool((y == y[0]).all()):
+        return finish(sympy.Float(float(y[0])), search.rows, "constant", search.deadline, snap=False)
+    return finish(sympy.Float(float(y.mean())), search.rows, "constant", search.deadline, snap=False)
+
+
+def _direct(search: _Search, lib: Any) -> None:
+    """Formulas without a network; also decides whether errors are relative."""
+    rows = search.rows
+    few = thinned(rows.train, _DIRECT_ROWS)
+    records = None if lib is None else library(lib)
+    proposals = direct.propose(
+        few.x, few.y[:, 0], rows.names, records, expired=lambda: search.late
+    )
+    if proposals and _relative_errors(rows, proposals):
+        search.rows = rows = replace(rows, relative=True)
+        search.found.clear()
+        search.add(_constant(search))
+    best = math.inf
+    for proposal in proposals:
+        if search.late:
+            return
+        if best < 1e-9 or proposal.error > 30 * best:
+            break
+        search.tell(f"simple formulas: {proposal.origin}")
+        search.add(finish(proposal.expression, rows, proposal.origin, search.deadline))
+        best = min(best, proposal.error)
+
+
+def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
+    """Whether errors that grow with the target explain the best fits better than equal ones.
+
+    Compared by the Gaussian likelihoods of the best proposal's residuals, r_n ~ sigma against
+    r_n ~ sigma |y_n|, where the target has one sign and spans more than a decade.
+    """
+    from edgewise.symbolic.finish import error_of
+
+    y = rows.train.y[:, 0]
+    size = y.abs()
+    if bool((y > 0).all()) == bool((y < 0).all()) or float(size.max()) < 10 * float(size.min()):
+        return False
+    few = thinned(rows.train, _DIRECT_ROWS)
+    relative = replace(rows, relative=True)
+    logs = float(few.y.abs().log().mean())
+    even = min(error_of(p.expression, few, rows) for p in proposals)
+    grown = min(error_of(p.expression, few, relative) for p in proposals)
+    if even <= 1e-12 * rows.spread or not math.isfinite(grown):
+        return False  # nothing to weigh
+    return math.log(max(grown, 1e-300)) + logs < math.log(even)
+
+
+def _networks(search: _Search, plans: Sequence[Shape], lib: Any) -> Iterator[Candidate]:
+    """Candidates from networks, shape after shape."""
+    best_error = math.inf
+    for count, shape in enumerate(plans):
+        if search.late:
+            return
+        search.tell(f"training {shape}")
+        remaining = search.deadline - time.monotonic()
+        share = max(remaining / max(len(plans) - count, 1), 2.0) * 0.6
+        fitted = fit_shape(search.rows, shape, search.deadline, share)
+        if fitted is None or fitted.error > 0.9 or search.late:
+            continue
+        fitted = pruned(fitted, search.rows, search.deadline)
+        if fitted.error > 20 * best_error or search.late:
+            continue
+        best_error = min(best_error, fitted.error)
+        search.tell(f"symbols for {shape} (held-out error {fitted.error:.1e} of the spread)")
+        try:
+            for expression in formulas(fitted, search.rows, lib, search.deadline):
+                candidate = finish(expression, search.rows, str(shape), search.deadline)
+                if candidate is not None:
+                    yield candidate
+        except EdgewiseError:
+            continue  # no primitive fits some edge of this shape; the other shapes go on
+
+
+# --- several processes ---------------------------------------------------------------------------
+
+
+def _in_parallel(search: _Search, plans: Sequence[Shape], lib: Any, jobs: int) -> str:
+    """Deal the shapes out to workers, and stop them at the deadline."""
+    workers = [Worker() for _ in range(min(jobs, len(plans)))]
+    try:
+        for n, worker in enumerate(workers):
+            mine = list(plans[n :: len(workers)])
+            worker.start(_job, search.rows, mine, lib, search.deadline - time.monotonic())
+        while any(worker.running for worker in workers) and not search.late:
+            for worker in workers:
+                for kind, value in worker.poll(0.05):
+                    if kind == "stage":
+                        search.tell(value)
+                    else:
+                        search.add(value)
+            if search.solved:
+                return "finished"
+        return "time limit" if search.late else "finished"
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def _job(
+    send: Callable[[tuple[str, Any]], None], rows: Rows, plans: list[Shape], lib: Any, seconds: float
+) -> None:
+    """In a worker: the networks of some shapes."""
+    now = time.monotonic()
+    search = _Search(rows, now, now + seconds, lambda stage, *_: send(("stage", stage)))
+    for candidate in _networks(search, plans, lib):
+        send(("found", candidate))
+        if candidate.error <= _EXACT * search.scale:
+            return

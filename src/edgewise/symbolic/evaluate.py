@@ -32,7 +32,7 @@ _RECORDS = {
     "atanh": "arctanh",
 }
 # Simplification introduces these; each is one over a function of the table.
-_RECIPROCALS = {
+RECIPROCALS = {
     "sec": "cos",
     "csc": "sin",
     "cot": "tan",
@@ -118,14 +118,12 @@ class _Walk:
 
     def _function(self, node: sympy.Basic) -> Tensor:
         head = node.func.__name__
-        if head in _RECORDS and len(node.args) == 1:
-            return PRIMITIVES[_RECORDS[head]].torch(self.value(node.args[0]))
-        if head in _RECIPROCALS:
-            below = PRIMITIVES[_RECIPROCALS[head]].torch(self.value(node.args[0]))
+        if head in RECIPROCALS:
+            below = PRIMITIVES[RECIPROCALS[head]].torch(self.value(node.args[0]))
             return power(Fraction(-1)).torch(below)
         if head in _OPERATIONS:
             return reduce(_OPERATIONS[head], torch.broadcast_tensors(*map(self.value, node.args)))
-        found = _registered(node)
+        found = record_of(node)
         if found is not None:
             record, argument = found
             return record.torch(self.value(argument))
@@ -151,9 +149,10 @@ def number(node: sympy.Basic) -> float:
     raise FormulaError(f"{str(node)[:80]!r} ({type(node).__name__}) is not a real number")
 
 
-def _registered(node: sympy.Basic) -> tuple[Primitive, sympy.Basic] | None:
-    """The user's record that makes this node, and the argument it is applied to."""
-    by_name = PRIMITIVES.get(node.func.__name__)
+def record_of(node: sympy.Basic) -> tuple[Primitive, sympy.Basic] | None:
+    """The record whose function a node f(u) is, and the argument u; None if there is none."""
+    head = node.func.__name__
+    by_name = PRIMITIVES.get(_RECORDS.get(head, head))
     if by_name is not None and len(node.args) == 1:
         return by_name, node.args[0]
     for record in PRIMITIVES.values():

@@ -6,23 +6,23 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgewise.nn import Network
 from edgewise.symbolic.formula import Formula
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One formula with its figures on held-out rows.
+    """One formula with its figures.
 
-    rmse: in the target's unit; r2: 1 - rmse^2 / variance; train_rmse: on the rows it was fitted to.
-    model: a network that computes the formula, in the user's units; origin: how it was found.
+    rmse, r2: on held-out rows, in the target's unit and as 1 - rmse^2 / variance. train_error and
+    error: on the rows fitted and held out, as the search weighs them: the rmse, or the root mean
+    square of relative errors. origin: how it was found.
     """
 
     formula: Formula
     rmse: float
     r2: float
-    train_rmse: float
-    model: Network
+    train_error: float
+    error: float
     origin: str = ""
 
     @property
@@ -53,21 +53,21 @@ def shown_r2(value: float) -> str:
 def pareto(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """Those that no simpler one beats: complexity rises, held-out error falls."""
     front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (c.complexity, c.rmse)):
-        if math.isfinite(candidate.rmse) and (not front or candidate.rmse < front[-1].rmse):
+    for candidate in sorted(candidates, key=lambda c: (c.complexity, c.error)):
+        if math.isfinite(candidate.error) and (not front or candidate.error < front[-1].error):
             front.append(candidate)
     return tuple(front)
 
 
 def choose(front: Sequence[Candidate], floor: float, rows: int) -> int:
-    """The pick: the shortest description of the held-out rows.
+    """The pick: the shortest description of the rows, by the error on those held out.
 
-    bits = rows/2 log2(rmse^2 + floor^2) + complexity * log2 of the alphabet (about 5 bits a symbol);
+    bits = rows/2 log2(error^2 + floor^2) + complexity * log2 of the alphabet (about 5 bits a symbol);
     ``floor`` is the error that counts as none (rounding). Reference: J. Rissanen, *Modeling by
     shortest data description* (1978).
     """
 
     def bits(candidate: Candidate) -> float:
-        return rows * math.log2(math.hypot(candidate.rmse, floor)) + 5.0 * candidate.complexity
+        return rows * math.log2(math.hypot(candidate.error, floor)) + 5.0 * candidate.complexity
 
     return min(range(len(front)), key=lambda row: bits(front[row]))

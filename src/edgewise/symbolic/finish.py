@@ -1,0 +1,142 @@
+"""From a rough formula to a candidate: simplified, refitted in the user's units, snapped, measured."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy
+import torch
+from sympy import Expr
+from torch import Tensor
+
+from edgewise.problems.dataset import Samples
+from edgewise.symbolic.evaluate import evaluate
+from edgewise.symbolic.formula import Constant, Formula
+from edgewise.symbolic.front import Candidate
+from edgewise.symbolic.refit import Refit, refit
+from edgewise.symbolic.simplify import simplify
+from edgewise.symbolic.snap import snap_constants
+
+_SEARCH_ROWS, _FINAL_ROWS = 1000, 20_000
+_SIMPLIFY_SECONDS = 3.0
+_EXPONENT_MAX = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What a search works on: rows to fit and rows to judge by, in the user's units.
+
+    relative: errors are weighed by 1/y^2, for targets whose errors grow with their size.
+    """
+
+    train: Samples
+    held_out: Samples
+    names: tuple[str, ...]
+    target: str
+    relative: bool = False
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the target, at least a rounding error of its size."""
+        y = torch.cat([self.train.y, self.held_out.y])
+        return max(float((y - y.mean()).square().mean().sqrt()), 1e-15 * float(y.abs().max()), 1e-300)
+
+    def weight(self, samples: Samples) -> Tensor | None:
+        """The rows' weights, with 1/y^2 taken in when errors are relative."""
+        if not self.relative:
+            return samples.weight
+        weight = samples.y[:, 0].square().reciprocal()
+        weight = weight / weight.mean()
+        return weight if samples.weight is None else weight * samples.weight
+
+
+def thinned(samples: Samples, most: int) -> Samples:
+    """At most ``most`` rows, every n-th one."""
+    step = max(1, math.ceil(len(samples) / most))
+    weight = None if samples.weight is None else samples.weight[::step]
+    return Samples(samples.x[::step], samples.y[::step], weight)
+
+
+def finish(
+    expression: Expr, rows: Rows, origin: str, deadline: float, *, snap: bool = True
+) -> Candidate | None:
+    """The candidate that grows out of an expression, or None where it is not finite on the rows."""
+    few = thinned(rows.train, _SEARCH_ROWS)
+    columns = dict(zip(rows.names, few.x.unbind(1), strict=True))
+    expression = _short(expression, columns, deadline)
+    fitted = _fit(expression, few, rows)
+    if not math.isfinite(fitted.rmse) or _wild(fitted.expression):
+        return None
+    expression = fitted.expression
+    for _ in range(2 if snap else 0):
+        if time.monotonic() > deadline:
+            break
+        before = expression
+        arguments = (few.x, few.y[:, 0], list(rows.names))
+        snapped = snap_constants(expression, *arguments, weight=rows.weight(few))
+        if math.isfinite(snapped.rmse):
+            expression = _short(snapped.expression, columns, deadline)
+        if expression == before:
+            break
+    final = _fit(expression, thinned(rows.train, _FINAL_ROWS), rows)
+    return measure(final, rows, origin)
+
+
+def measure(fitted: Refit, rows: Rows, origin: str) -> Candidate | None:
+    """Held-out figures of a refitted expression; None where it is not finite on held-out rows."""
+    expression = fitted.expression
+    train, held_out = error_of(expression, rows.train, rows), error_of(expression, rows.held_out, rows)
+    rmse = _rmse(expression, rows.held_out, rows.names)
+    if not all(map(math.isfinite, (train, held_out, rmse))):
+        return None
+    errors = [None] * len(fitted.constants) if fitted.errors is None else fitted.errors.tolist()
+    constants = tuple(
+        Constant(value, error) for value, error in zip(fitted.values.tolist(), errors, strict=True)
+    )
+    formula = Formula(expression, rows.names, rows.target, constants)
+    y = rows.held_out.y[:, 0]
+    variance = float((y - y.mean()).square().mean())
+    r2 = 1.0 - rmse**2 / variance if variance > 0 else (1.0 if rmse == 0 else -math.inf)
+    return Candidate(formula, rmse, r2, train, held_out, origin)
+
+
+def error_of(expression: Expr, samples: Samples, rows: Rows) -> float:
+    """Root mean square error as the search weighs it: in the target's unit, or relative to it."""
+    if not rows.relative:
+        return _rmse(expression, samples, rows.names)
+    value = _values(expression, samples, rows.names)
+    return float(((value - samples.y[:, 0]) / samples.y[:, 0]).square().mean().sqrt())
+
+
+def _rmse(expression: Expr, samples: Samples, names: Sequence[str]) -> float:
+    residual = _values(expression, samples, names) - samples.y[:, 0]
+    if samples.weight is None:
+        return float(residual.square().mean().sqrt())
+    return float((samples.weight * residual.square()).sum().div(samples.weight.sum()).sqrt())
+
+
+def _values(expression: Expr, samples: Samples, names: Sequence[str]) -> Tensor:
+    return evaluate(expression, dict(zip(names, samples.x.unbind(1), strict=True)))
+
+
+def _fit(expression: Expr, samples: Samples, rows: Rows) -> Refit:
+    weight = rows.weight(samples)
+    return refit(expression, samples.x, samples.y[:, 0], list(rows.names), weight)
+
+
+def _short(expression: Expr, columns: dict[str, Tensor], deadline: float) -> Expr:
+    seconds = min(_SIMPLIFY_SECONDS, deadline - time.monotonic())
+    if seconds < 0.2:
+        return expression
+    return simplify(expression, timeout=seconds, samples=columns)
+
+
+def _wild(expression: Expr) -> bool:
+    """Exponents no law has, such as (x + 1000)**900: the limit of an exponential."""
+    return any(
+        node.exp.is_number and abs(float(node.exp)) > _EXPONENT_MAX
+        for node in expression.atoms(sympy.Pow)
+    )
