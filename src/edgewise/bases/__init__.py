@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from edgewise.bases.base import Basis, curves, moved
@@ -19,7 +20,12 @@ def make(basis: str | Basis, **options: Any) -> Basis:
         return basis
     if basis not in FAMILIES:
         raise InputError(f"basis is {basis!r}; expected one of {sorted(FAMILIES)} or a Basis.")
-    return FAMILIES[basis](**options)
+    family = FAMILIES[basis]
+    known = list(inspect.signature(family).parameters)
+    unknown = set(options) - set(known)
+    if unknown:
+        raise InputError(f"{basis!r} has no options {sorted(unknown)}; it has {known}.")
+    return family(**options)
 
 
 def from_dict(spec: dict[str, Any]) -> Basis:

@@ -42,7 +42,7 @@ class Basis(ABC):
 
     @abstractmethod
     def adapt(self, x: Tensor, tensors: Tensors) -> dict[str, Tensor]:
-        """Tensors whose ranges follow the samples x (B, I); an input that never varies keeps its own."""
+        """Tensors whose ranges follow the samples x (B, I); a constant input keeps its own."""
 
     @abstractmethod
     def resized(self, grid: int) -> Basis:
@@ -58,29 +58,39 @@ class Basis(ABC):
 
     @abstractmethod
     def roughness(self, **factory: Any) -> Tensor:
-        """R (K, K), positive semi-definite: c'Rc is small for smooth curves and 0 for straight ones."""
+        """R (K, K), positive semi-definite: c'Rc is small for smooth curves, 0 for lines."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """A JSON object from which ``bases.from_dict`` makes the same basis."""
 
-    def fit(self, x: Tensor, y: Tensor, tensors: Tensors, ridge: float = 1e-12) -> Tensor:
-        """Least-squares coefficients of curves given by samples: x (N, I), y (N, O, I) -> (O, I, K).
+    def fit(self, x: Tensor, y: Tensor, tensors: Tensors, ridge: float = 1e-14) -> Tensor:
+        """Least-squares coefficients of sampled curves: x (N, I), y (N, O, I) -> (O, I, K).
 
-        One Cholesky factor an input serves all outputs; ``ridge`` is relative to the trace, so that
-        intervals without samples stay finite. Precision is limited to the square root of that of
-        the normal equations; ``project`` reaches rounding where the points can be chosen.
+        In float64 by QR of the features over sqrt(ridge) I, ``ridge`` relative to their mean square
+        sum, so that intervals without samples stay finite; a second solve on the residual takes
+        the ridge's bias away where there are samples.
         """
-        A = self.features(x, tensors).transpose(0, 1)  # (I, N, K)
-        gram = A.mT @ A
-        level = gram.diagonal(dim1=-2, dim2=-1).sum(-1) / self.size
-        identity = torch.eye(self.size, dtype=x.dtype, device=x.device)
-        factor = torch.linalg.cholesky(gram + ridge * (level + 1e-300)[:, None, None] * identity)
-        right = A.mT @ y.permute(2, 0, 1)  # (I, K, O)
-        return torch.cholesky_solve(right, factor).permute(2, 0, 1).contiguous()
+        A = self.features(x, tensors).transpose(0, 1).double()  # (I, N, K)
+        Y = y.permute(2, 0, 1).double()  # (I, N, O)
+        level = A.square().sum(-2).mean(-1)
+        level = torch.where(level > 0, level, 1.0)
+        identity = torch.eye(self.size, dtype=A.dtype, device=x.device)
+        R = torch.linalg.qr(
+            torch.cat([A, (ridge * level).sqrt()[:, None, None] * identity], dim=1), mode="r"
+        ).R
+
+        def solved(right: Tensor) -> Tensor:  # (R'R)^-1 A' right
+            half = torch.linalg.solve_triangular(R.mT, A.mT @ right, upper=False)
+            return torch.linalg.solve_triangular(R, half, upper=True)
+
+        c = solved(Y)
+        for _ in range(2):
+            c = c + solved(Y - A @ c)
+        return c.permute(2, 0, 1).to(y.dtype).contiguous()
 
     def project(self, points: Tensor, values: Tensor, tensors: Tensors) -> Tensor:
-        """As ``fit`` but by QR, for ``design_points``: points (N, I), values (N, O, I) -> (O, I, K)."""
+        """As ``fit`` without a ridge, for samples at ``design_points``."""
         A = self.features(points, tensors).transpose(0, 1)
         Q, R = torch.linalg.qr(A)
         right = Q.mT @ values.permute(2, 0, 1)
@@ -94,11 +104,13 @@ def curves(features: Tensor, coef: Tensor) -> Tensor:
     return torch.bmm(features.transpose(0, 1), coef.permute(1, 2, 0)).permute(1, 2, 0)
 
 
-def moved(basis: Basis, tensors: Tensors, coef: Tensor, target: Basis, target_tensors: Tensors) -> Tensor:
+def moved(
+    basis: Basis, tensors: Tensors, coef: Tensor, target: Basis, target_tensors: Tensors
+) -> Tensor:
     """Coefficients (O, I, K') of the same curves on another grid or size of the family.
 
-    Exact to rounding when the new functions span the old ones (refinement by subdivision); otherwise
-    the least-squares fit at the new basis's design points.
+    Exact to rounding when the new functions span the old ones (refinement by subdivision);
+    otherwise the least-squares fit at the new basis's design points.
     """
     points = target.design_points(target_tensors)
     values = curves(basis.features(points, tensors), coef)

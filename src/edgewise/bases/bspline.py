@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -26,7 +28,8 @@ class BSpline(Basis):
     ("zero"), or holds its end's value ("clamp"). grid_eps: when knots follow samples, 1 spaces
     them uniformly and 0 puts them at quantiles; between, t = eps * uniform + (1 - eps) * quantiles.
 
-    Tensors: grid (I, G+1), increasing. Reference: C. de Boor, *A Practical Guide to Splines* (1978).
+    Tensors: grid (I, G+1), increasing.
+    Reference: C. de Boor, *A Practical Guide to Splines* (1978).
     """
 
     grid: int = 5
@@ -40,9 +43,7 @@ class BSpline(Basis):
     def __post_init__(self) -> None:
         check_count("grid", self.grid, 1)
         check_count("degree", self.degree, 1, 5)
-        object.__setattr__(self, "range", (float(self.range[0]), float(self.range[1])))
-        if not self.range[0] < self.range[1]:
-            raise InputError(f"range is {self.range}; expected (lower, upper) with lower < upper.")
+        object.__setattr__(self, "range", _pair(self.range))
         if self.extrapolation not in _EXTRAPOLATIONS:
             raise InputError(
                 f"extrapolation is {self.extrapolation!r}; expected one of {_EXTRAPOLATIONS}."
@@ -69,8 +70,8 @@ class BSpline(Basis):
         """Knots from samples x (B, I).
 
         The range is that of the samples widened by 2/B of its length on both sides, about the gap
-        that an unseen sample may fall into. Spacings are kept above a hundredth of the mean one, and
-        an input that never varies keeps its old knots: a zero spacing would divide 0 by 0.
+        that an unseen sample may fall into. Spacings are kept above a hundredth of the mean one,
+        and an input that never varies keeps its old knots: a zero spacing would divide 0 by 0.
         """
         old = tensors["grid"]
         x = x.detach()
@@ -124,6 +125,17 @@ class BSpline(Basis):
             "extrapolation": self.extrapolation,
             "grid_eps": self.grid_eps,
         }
+
+
+def _pair(limits: Sequence[float]) -> tuple[float, float]:
+    """The range as two floats, or an InputError."""
+    try:
+        lower, upper = (float(limit) for limit in limits)
+        if -math.inf < lower < upper < math.inf:
+            return lower, upper
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"range is {limits!r}; expected (lower, upper), finite and lower < upper.")
 
 
 def _spread(knots: Tensor) -> Tensor:

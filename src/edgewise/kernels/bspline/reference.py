@@ -80,12 +80,12 @@ def cardinal(degree: int) -> tuple[tuple[float, ...], ...]:
 def uniform_values(
     x: Tensor, grid: Tensor, degree: int, orders: tuple[int, ...]
 ) -> tuple[list[Tensor], Tensor]:
-    """``local_values`` for each order, on uniform knots by one small matrix product, and the index."""
+    """``local_values`` for each order by one small matrix product, on even knots, and the index."""
     k, G = degree, grid.shape[1] - 1
     rate = G / (grid[:, -1] - grid[:, 0])
-    position = (x - grid[:, 0]) * rate
-    whole = position.detach().nan_to_num(0.0).floor().clamp(0, G - 1)
-    t = position - whole
+    # the interval by the knots themselves: by rounding (x - t_0) / h a knot may fall to its left
+    index = intervals(x, grid)
+    t = (x - grid.gather(1, index.T).T) * rate
     powers = [torch.ones_like(t)]
     for _ in range(k):
         powers.append(powers[-1] * t)
@@ -99,7 +99,7 @@ def uniform_values(
         D = M[order:] * M.new_tensor(factors)[:, None]
         value = torch.stack(powers[: k + 1 - order], dim=-1) @ D
         values.append(value * rate[:, None] ** order if order else value)
-    return values, whole.long()
+    return values, index
 
 
 def dense(
@@ -110,7 +110,7 @@ def dense(
     extrapolation: str = "linear",
     uniform: bool = False,
 ) -> Tensor:
-    """All basis functions or their order-th derivatives: x (B, I), grid (I, G+1) -> (B, I, G+degree).
+    """All basis functions (their order-th derivatives): x (B, I), grid (I, G+1) -> (B, I, G+k).
 
     Outside [t_0, t_G]: "linear" continues value and slope, "zero" gives 0, "clamp" holds the value
     at the end (so its derivatives are 0). Differentiable in x to every order. ``uniform`` promises
@@ -134,6 +134,8 @@ def dense(
         extrapolation == "linear" and order == 1
     ):
         values = torch.where(outside[..., None], 0.0, values)
+    if order >= degree:  # constant pieces: x itself, and with it a NaN, has dropped out
+        values = torch.where(x.isnan()[..., None], torch.nan, values)
     K = grid.shape[1] - 1 + degree
     columns = index[..., None] + torch.arange(degree + 1, device=x.device)
     return x.new_zeros((*x.shape, K)).scatter(-1, columns, values)

@@ -1,0 +1,271 @@
+"""Laws of every basis: a new family is one more entry of FAMILIES."""
+
+import json
+
+import pytest
+import torch
+
+from edgewise import bases
+from edgewise.bases import BSpline, curves, moved
+
+FAMILIES = [
+    BSpline(grid=5, degree=degree, extrapolation=extrapolation, grid_eps=grid_eps)
+    for degree in range(1, 6)
+    for grid_eps in (1.0, 0.02)
+    for extrapolation in ("linear", "zero", "clamp")
+]
+INPUTS = 3
+every_basis = pytest.mark.parametrize("basis", FAMILIES, ids=str)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def samples(count=400):
+    """(B, 3) of different shapes and units: even, with a long tail, and mostly repeated."""
+    u = torch.rand(count, INPUTS, generator=generator(), dtype=torch.float64)
+    x = torch.stack([4 * u[:, 0] - 1, 20 * u[:, 1] ** 4, (6 * u[:, 2]).round().clamp(0, 3)], 1)
+    return x
+
+
+def adapted(basis):
+    return basis.adapt(samples(), basis.tensors(INPUTS, dtype=torch.float64))
+
+
+def across(basis, tensors, count=257, beyond=0.0):
+    """Points (count, I) over each input's range, widened by the share ``beyond`` on both sides."""
+    lower, upper = basis.range_of(tensors)
+    share = torch.linspace(-beyond, 1 + beyond, count, dtype=torch.float64)[:, None]
+    return lower + (upper - lower) * share
+
+
+def some_coefficients(basis, outputs=2):
+    return torch.randn(outputs, INPUTS, basis.size, generator=generator(1), dtype=torch.float64)
+
+
+# --- values and derivatives ------------------------------------------------------------------
+
+
+@every_basis
+def test_each_derivative_is_that_of_the_one_before(basis):
+    tensors = adapted(basis)
+    x = across(basis, tensors, 100, beyond=0.3).requires_grad_()
+    for order in range(1, getattr(basis, "degree", 3) + 1):
+        given = basis.features(x, tensors, order)
+        before = basis.features(x, tensors, order - 1)
+        weight = torch.randn(before.shape, generator=generator(order), dtype=torch.float64)
+        (slope,) = torch.autograd.grad((before * weight).sum(), x)
+        expected = (given * weight).sum(-1)
+        torch.testing.assert_close(
+            slope, expected, rtol=1e-9, atol=1e-12 * float(given.detach().abs().max())
+        )
+
+
+@every_basis
+def test_gradients_of_both_orders_are_those_of_finite_differences(basis):
+    tensors = basis.tensors(2, dtype=torch.float64)
+    # inside, near both ends and beyond them; away from the knots, where derivatives jump
+    x = torch.tensor([[-1.31, 0.52], [-0.93, 0.07], [0.33, 1.24]], dtype=torch.float64)
+    x.requires_grad_()
+
+    def features(x):
+        return basis.features(x, tensors)
+
+    assert torch.autograd.gradcheck(features, x)
+    assert torch.autograd.gradgradcheck(features, x)
+
+
+@every_basis
+def test_float32_is_as_good_as_a_plain_evaluation(basis):
+    tensors = adapted(basis)
+    low = {name: tensor.float() for name, tensor in tensors.items()}
+    same = {name: tensor.double() for name, tensor in low.items()}
+    x = across(basis, same, 2000).float().clamp(*basis.range_of(low))
+    exact = basis.features(x.double(), same)
+    error = (basis.features(x, low).double() - exact).abs().amax()
+    # what rounding x and the knots alone does: half an ulp each, through the slope
+    slope = basis.features(x.double(), same, 1).abs()
+    size = torch.maximum(x.double().abs(), torch.cat(basis.range_of(same)).abs().max())
+    rounding = (slope * size[..., None]).max() * 2.0**-23 + basis.size * 2.0**-23
+    assert error <= 2 * rounding
+    assert basis.features(x, low).dtype == torch.float32
+
+
+@every_basis
+def test_what_is_not_finite_does_not_crash_and_nan_stays(basis):
+    tensors = adapted(basis)
+    x = across(basis, tensors, 6)
+    clean = x.clone()
+    x[1] = torch.nan
+    x[2], x[3] = torch.inf, -torch.inf
+    for order in range(3):
+        values = basis.features(x, tensors, order)
+        assert values[1].isnan().any(dim=-1).all()
+        kept = [0, 4, 5]
+        assert torch.equal(values[kept], basis.features(clean, tensors, order)[kept])
+
+
+@every_basis
+@pytest.mark.parametrize("shape", [(0, INPUTS), (4, 0), (0, 0)])
+def test_no_rows_and_no_inputs_are_fine(basis, shape):
+    tensors = basis.tensors(shape[1], dtype=torch.float64)
+    x = torch.zeros(shape, dtype=torch.float64)
+    for order in range(3):
+        assert basis.features(x, tensors, order).shape == (*shape, basis.size)
+    coef = torch.zeros(2, shape[1], basis.size, dtype=torch.float64)
+    finer = basis.resized(10)
+    assert moved(basis, tensors, coef, finer, basis.refined(tensors, finer)).shape == (
+        2,
+        shape[1],
+        finer.size,
+    )
+
+
+@every_basis
+def test_nothing_given_is_changed(basis):
+    tensors, x, coef = adapted(basis), samples(), some_coefficients(basis)
+    y = torch.randn(len(x), 2, INPUTS, generator=generator(), dtype=torch.float64).transpose(0, 1)
+    y = y.transpose(0, 1)
+    before = [t.clone() for t in (x, y, coef, *tensors.values())]
+    finer = basis.resized(10)
+    basis.features(x, tensors, 1)
+    basis.adapt(2 * x, tensors)
+    basis.fit(x, y, tensors)
+    moved(basis, tensors, coef, finer, basis.refined(tensors, finer))
+    for old, new in zip(before, (x, y, coef, *tensors.values()), strict=True):
+        assert torch.equal(old, new)
+
+
+# --- the space of functions ------------------------------------------------------------------
+
+
+@every_basis
+@pytest.mark.parametrize("times", [1, 2, 3, 10])
+def test_refining_by_a_multiple_keeps_every_function(basis, times):
+    tensors, coef = adapted(basis), some_coefficients(basis)
+    finer = basis.resized(5 * times)
+    new = basis.refined(tensors, finer)
+    fine_coef = moved(basis, tensors, coef, finer, new)
+    for beyond in (0.0, 0.3):
+        x = across(basis, tensors, 301, beyond)
+        before = curves(basis.features(x, tensors), coef)
+        after = curves(finer.features(x, new), fine_coef)
+        # beyond the range the slope at the end counts, which is large where knots are close
+        torch.testing.assert_close(
+            after, before, rtol=1e-12, atol=1e-12 * float(before.abs().max())
+        )
+
+
+@every_basis
+def test_fit_recovers_a_function_of_the_family(basis):
+    tensors, coef = adapted(basis), some_coefficients(basis)
+    points = basis.design_points(tensors)
+    y = curves(basis.features(points, tensors), coef)
+    features = basis.features(across(basis, tensors, 600), tensors)
+    for fitted, tolerance in (
+        (basis.project(points, y, tensors), 1e-12),
+        (basis.fit(points, y, tensors), 1e-7),
+    ):
+        difference = curves(features, fitted) - curves(features, coef)
+        assert difference.abs().max() <= tolerance
+
+
+@every_basis
+def test_fit_stays_finite_where_few_or_no_samples_are(basis):
+    tensors = adapted(basis)
+    lower, upper = basis.range_of(tensors)
+    for x in (across(basis, tensors, 600)[:80], (lower + upper)[None] / 2, lower[None] - 1e6):
+        for dtype in (torch.float64, torch.float32):
+            own = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+            y = torch.sin(x.to(dtype))[:, None]
+            assert basis.fit(x.to(dtype), y, own).isfinite().all()
+
+
+@every_basis
+def test_error_of_the_best_fit_falls_with_the_order_of_the_family(basis):
+    sizes = [6, 9, 13, 19] if basis.degree > 3 else [8, 16, 32, 64]
+    errors = []
+    for size in sizes:
+        finer = basis.resized(size)
+        tensors = finer.tensors(1, dtype=torch.float64)
+        x = torch.linspace(-1, 1, 3001, dtype=torch.float64)[:, None]
+        y = torch.sin(3 * x + 0.4)
+        coef = finer.fit(x, y[:, None], tensors)
+        errors.append(float((curves(finer.features(x, tensors), coef)[:, 0] - y).abs().max()))
+    logs = torch.tensor([sizes, errors], dtype=torch.float64).log()
+    centred = logs - logs.mean(1, keepdim=True)
+    slope = float((centred[0] * centred[1]).sum() / centred[0].square().sum())
+    assert slope == pytest.approx(-(basis.degree + 1), abs=0.45)
+
+
+@every_basis
+def test_roughness_is_zero_for_straight_lines_only(basis):
+    R = basis.roughness(dtype=torch.float64)
+    assert torch.equal(R, R.T) and torch.linalg.eigvalsh(R).min() > -1e-12
+    tensors = basis.tensors(1, dtype=torch.float64)
+    points = basis.design_points(tensors)
+
+    def roughness(y):
+        c = basis.project(points, y[:, None], tensors)[0, 0]
+        return float(c @ R @ c)
+
+    assert abs(roughness(2 * points - 1)) < 1e-12  # rounding of c squared
+    assert roughness(torch.sin(4 * points)) > 1e-2
+
+
+# --- following samples -----------------------------------------------------------------------
+
+
+@every_basis
+def test_adapted_ranges_hold_the_samples(basis):
+    x = samples()
+    lower, upper = basis.range_of(adapted(basis))
+    assert (lower <= x.amin(0)).all() and (upper >= x.amax(0)).all()
+    assert (upper - lower <= 1.11 * (x.amax(0) - x.amin(0))).all()
+
+
+@every_basis
+@pytest.mark.parametrize("value", [0.0, 0.1, -7e30])
+@pytest.mark.parametrize("rows", [1, 50])
+def test_an_input_that_never_varies_keeps_its_tensors(basis, value, rows):
+    x = samples(60)[:rows].clone()
+    x[:, 1] = value
+    old = basis.tensors(INPUTS, dtype=torch.float64)
+    new = basis.adapt(x, old)
+    for name in old:
+        assert torch.equal(new[name][1], old[name][1])
+        assert new[name].isfinite().all()
+    varied = x[:, 0].amax() > x[:, 0].amin()
+    assert any(not torch.equal(new[name][0], old[name][0]) for name in old) == bool(varied)
+
+
+@every_basis
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_repeated_samples_leave_a_basis_that_can_be_used(basis, dtype):
+    x = samples().to(dtype)
+    x[:, 0] = 1.0
+    x[0, 0], x[1, 0] = 0.0, 1.0 + 1e-6  # two strays
+    tensors = basis.adapt(x, basis.tensors(INPUTS, dtype=dtype))
+    x.requires_grad_()
+    values = basis.features(x, tensors)
+    (slope,) = torch.autograd.grad(values.square().sum(), x)
+    assert values.isfinite().all() and slope.isfinite().all()
+
+
+@every_basis
+def test_adapting_twice_to_the_same_samples_changes_nothing(basis):
+    once = adapted(basis)
+    twice = basis.adapt(samples(), once)
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+# --- as a value ------------------------------------------------------------------------------
+
+
+@every_basis
+def test_goes_through_json_and_compares_by_value(basis):
+    again = bases.from_dict(json.loads(json.dumps(basis.to_dict())))
+    assert again == basis and hash(again) == hash(basis)
+    assert basis.resized(7) != basis and basis.resized(7).resized(5) == basis
+    assert bases.make(basis) is basis
