@@ -14,6 +14,7 @@ _HOMES = {
     "Constant": "formula",
     "Formula": "formula",
     "network_formulas": "compose",
+    "compile_formula": "compile",
     # The function `evaluate` stays in its module of the same name, and so does `parse`: a package
     # cannot hold a module and a function under one name.
 }

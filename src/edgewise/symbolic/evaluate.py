@@ -156,7 +156,7 @@ def record_of(node: sympy.Basic) -> tuple[Primitive, sympy.Basic] | None:
     if by_name is not None and len(node.args) == 1:
         return by_name, node.args[0]
     for record in PRIMITIVES.values():
-        for argument in node.args:
+        for argument in filter(lambda part: isinstance(part, sympy.Expr), node.args):
             # A record may build a function of several arguments, as besselj(0, u).
             if record.name not in ("x", "0") and record.sympy(argument) == node:
                 return record, argument
