@@ -26,6 +26,7 @@ SECOND_ORDER_LIMIT = 3000
 LBFGS_LIMIT = 50_000
 _WARM_UP_ROWS = 1500
 _POLISH_ROUNDS = 5
+_SPARSE_STARTS = 3
 # Held-out error, relative to the target's spread, that needs no other start.
 _GOOD = 2e-2
 
@@ -106,11 +107,11 @@ class Auto:
     def _start(self, model, grid, objective, fitting, held_out, record) -> None:
         """Warm up and take a few second-order steps from several starts; keep the best."""
         few = _some(fitting, _WARM_UP_ROWS)
-        # A penalty keeps the error up on purpose; only a start that fails outright is drawn again.
-        good = _GOOD if objective.penalty is None else 0.3
+        sparse = objective.penalty is not None
         best, best_error = None, math.inf
         reference = model.clone()
-        for attempt in range(self.restarts):
+        # Which start ends sparse cannot be seen from its error: a few are compared.
+        for attempt in range(min(self.restarts, _SPARSE_STARTS) if sparse else self.restarts):
             candidate = reference.clone()
             if grid and grid != _grid(candidate):
                 _replace(candidate, refine(candidate, grid)[0])
@@ -122,11 +123,17 @@ class Auto:
                 record.note(f"start {attempt + 1} failed: {error}")
                 continue
             error = _relative_error(candidate, objective, held_out)
-            record.note(f"start {attempt + 1}: held-out error {error:.2g} of the target's spread")
+            text = f"start {attempt + 1}: held-out error {error:.2g} of the target's spread"
+            if sparse:
+                error = record.history.penalty[-1] + float(
+                    objective.data_term(candidate, fitting).detach()
+                )
+                text += f", penalised loss {error:.3g}"
+            record.note(text)
             if error < best_error:
                 best, best_error = candidate, error
                 _replace(model, candidate)
-            if error < good or record.stopped:
+            if record.stopped or (not sparse and error < _GOOD):
                 break
         if best is None:
             raise FitError(

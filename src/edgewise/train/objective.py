@@ -129,6 +129,7 @@ class SecondOrder:
         self.model, self.at, self.objective, self.data = model, at, objective, data
         self._norms: list[EdgeNorms] = []
         self._prior = 0.0
+        self.data_loss = math.inf  # the data term at the last linearisation
         factory = {"dtype": data.x.dtype, "device": data.x.device}
         self._roughness = [layer.basis.roughness(**factory) for layer in model.layers]
 
@@ -158,6 +159,7 @@ class SecondOrder:
             else:
                 H += torch.einsum("byp,byz,bzq->pq", J, curvature, J)
             g += J.flatten(0, 1).T @ slope.flatten()
+        self.data_loss = total
         self._prior = _PRIOR * total / len(data)
         total += self._smoothness(theta)
         for R, block, where in zip(self._roughness, self._blocks(theta), self._slices(), strict=True):

@@ -19,6 +19,9 @@ from edgewise.train.grids import update_grids
 from edgewise.train.history import History
 from edgewise.train.objective import Objective, SecondOrder
 
+# Adam's steps are cheap: every one of so many is noted.
+_ADAM_RECORDS = 10
+
 Callback = Callable[[Network, History], bool | None]
 
 
@@ -74,7 +77,7 @@ class LevenbergMarquardt:
                 damping=damping,
                 tolerance=self.tolerance,
                 floor=1e-32,
-                callback=lambda _, theta, loss, f=function: record.step(f.model, loss),
+                callback=lambda _, theta, loss, f=function: record.step(f.model, loss, f.data_loss),
             )
             unpack(model, at, result.theta)
             damping, done = result.damping, done + max(result.steps, 1)
@@ -154,7 +157,7 @@ class Adam:
                     "the inputs and targets to about unit size."
                 )
             optimiser.step()
-            if record.step(model, value):
+            if step % _ADAM_RECORDS == 0 and record.step(model, value):
                 return
 
 
@@ -197,16 +200,20 @@ class Recorder:
     scale: float = 1.0
     advance: Callable[[History], None] | None = None
     stopped: str = ""
+    value: float = math.inf  # the objective at the last step noted
     started: float = field(default_factory=time.monotonic)
     _best: float = math.inf
     _since: int = 0
 
     @torch.no_grad()
-    def step(self, model: Network, value: float) -> bool:
-        """Note one accepted step with objective ``value``; True asks the solver to stop."""
+    def step(self, model: Network, value: float, train: float | None = None) -> bool:
+        """Note one accepted step with objective ``value`` and its data term, if that is known; True
+        asks the solver to stop."""
+        self.value = value
         history = self.history
         loss = self.objective.loss
-        train = float(self.objective.data_term(model, self.data))
+        if train is None:
+            train = float(self.objective.data_term(model, self.data))
         test = None if self.test is None else float(self.objective.data_term(model, self.test))
         history.step.append(len(history.step))
         history.train_loss.append(loss.shown(train) * self.scale)
