@@ -78,8 +78,8 @@ class Auto:
         self, model: Network, objective: Objective, data: Samples, record: Recorder
     ) -> None:
         fitting, held_out = _split(data, self.seed)
-        ladder = self._ladder(model)
         cold = _relative_error(model, objective, data) > 0.5 if self.cold is None else self.cold
+        ladder = self._ladder(model, cold)
         if cold:
             self._start(model, ladder[0], objective, fitting, held_out, record)
         elif ladder[0] != _grid(model) and self.grids is not None:
@@ -89,8 +89,9 @@ class Auto:
         if objective.penalty is not None and not record.stopped:
             eliminate(model, objective, data, record)
 
-    def _ladder(self, model: Network) -> list[int]:
-        """Grid sizes from coarse to the model's own, roughly doubling; or the ones asked for."""
+    def _ladder(self, model: Network, cold: bool) -> list[int]:
+        """Grid sizes from coarse to the model's own, roughly doubling; or the ones asked for. A model
+        that is trained already keeps its grid: a coarser one would lose what it knows."""
         if self.grids is not None:
             return list(self.grids)
         sizes = {layer.basis.to_dict().get("grid") for layer in model.layers}
@@ -98,7 +99,7 @@ class Auto:
             return [0]  # a grid a layer, or a family without one: stay as it is
         size = sizes.pop()
         ladder = [size]
-        while ladder[0] > 7:
+        while cold and ladder[0] > 7:
             # the largest divisor-like step that keeps refinement exact where it can be
             half = next((ladder[0] // n for n in (2, 3, 5) if ladder[0] % n == 0), ladder[0] // 2)
             ladder.insert(0, max(half, 3))
