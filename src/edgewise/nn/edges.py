@@ -24,11 +24,14 @@ def feature_covariance(features: Tensor) -> Tensor:
 
 def edge_variance(layer: KANLayer, x: Tensor) -> Tensor:
     """Var over the samples x (B, I) of every edge: (O, I) float64; differentiable."""
-    V = feature_covariance(layer.features(x))
+    features = layer.features(x)
+    V = feature_covariance(features)
     w = layer.weights().double()
     variance = torch.einsum("oif,ifg,oig->oi", w, V, w)
     for o, i, values in layer.symbolic_values(x):
-        variance = variance.index_put((o, i), values.double().var(0, correction=int(len(x) > 1)))
+        # an edge may carry a spline too: their sum's own samples count
+        both = values.double() + torch.einsum("bef,ef->be", features.double()[:, i], w[o, i])
+        variance = variance.index_put((o, i), both.var(0, correction=int(len(x) > 1)))
     return variance
 
 

@@ -22,7 +22,7 @@ _NODE_PARAMETERS = ("sum_scale", "sum_bias", "node_scale", "node_bias")
 class Layout:
     """Where each free parameter of a network stands in one vector theta (P,).
 
-    splines[l], symbols[l]: edge indices (o, i) of layer l, (E,) each. Order a layer: the K+1 feature
+    splines[l], symbols[l]: edge indices (o, i) of layer l, (E,) each. Order a layer: the K+1
     weights (coef, scale_base) of each spline edge, [a, b, c, d] of each symbolic edge, then the
     nodes' trainable affine maps. w_s is held: it only rescales coef. Masked edges are left out.
     """
@@ -98,7 +98,9 @@ def jacobian(model: Network, at: Layout, x: Tensor) -> tuple[Tensor, Tensor]:
         stop = at.starts[l + 1] if l + 1 < len(at.starts) else at.size
         _node_columns(nodes, sums, S, J[:, :, :stop])
         S = nodes.pull_back(sums, S)
-        _edge_columns(layer, at.splines[l], at.symbols[l], inputs, features, S, J[:, :, at.starts[l] :])
+        _edge_columns(
+            layer, at.splines[l], at.symbols[l], inputs, features, S, J[:, :, at.starts[l] :]
+        )
         if l > 0:
             S = S @ layer.edges(inputs, order=1)
     return x, J
@@ -114,7 +116,6 @@ def _edge_columns(
     J: Tensor,
 ) -> None:
     """Fill the columns of one layer's edges; J starts at the layer's first column."""
-    B, Y = S.shape[:2]
     o, i = spline
     width = features.shape[-1]
     if len(o):
@@ -148,7 +149,7 @@ def _node_columns(nodes: torch.nn.Module, sums: Tensor, S: Tensor, J: Tensor) ->
     bare = type(nodes)(nodes.n_sum, nodes.arities, dtype=sums.dtype, device=sums.device)
     bare.sum_scale, bare.sum_bias = nodes.sum_scale, nodes.sum_bias
     value = bare(sums)  # products before the node's own affine map
-    at_sums = nodes.pull_back(sums, S) / nodes.sum_scale
+    at_sums = nodes.pull_back_to_factors(sums, S)
     columns = {
         "sum_scale": at_sums * sums[:, None],
         "sum_bias": at_sums,

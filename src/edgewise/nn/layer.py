@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,9 @@ class KANLayer(nn.Module):
         self.register_buffer("symbolic_code", torch.zeros(O, I, dtype=torch.int64, device=device))
         self.reset_parameters(noise, generator)
 
-    def reset_parameters(self, noise: float = 0.1, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(
+        self, noise: float = 0.1, generator: torch.Generator | None = None
+    ) -> None:
         """Draw the start anew: coef ~ N(0, noise^2), w_s = 1, w_b Xavier-uniform."""
         bound = math.sqrt(6.0 / max(self.in_features + self.out_features, 1))
         with torch.no_grad():
@@ -118,7 +120,9 @@ class KANLayer(nn.Module):
     def features(self, x: Tensor, order: int = 0) -> Tensor:
         """[B_1..B_K, b] or first derivatives: (B, I) -> (B, I, K+1)."""
         base = BASES_OF_RESIDUAL[self.base][order](x)
-        return torch.cat([self.basis.features(x, self.basis_tensors, order), base[..., None]], dim=-1)
+        return torch.cat(
+            [self.basis.features(x, self.basis_tensors, order), base[..., None]], dim=-1
+        )
 
     def weights(self) -> Tensor:
         """What multiplies the features, masked and scaled: (O, I, K+1)."""
@@ -137,11 +141,9 @@ class KANLayer(nn.Module):
         return groups
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-1:] != (self.in_features,):
-            raise ShapeError(
-                f"The input has shape {tuple(x.shape)}; expected (..., {self.in_features})."
-            )
-        flat = x.reshape(-1, self.in_features)
+        x = checked(x, self.in_features, self.coef.dtype)
+        # the count is spelt out: -1 is ambiguous when there are no inputs
+        flat = x.reshape(math.prod(x.shape[:-1]), self.in_features)
         y = self.features(flat).flatten(1) @ self.weights().flatten(1).T
         for o, _, values in self.symbolic_values(flat):
             y = y.index_add(1, o, values)
@@ -149,6 +151,11 @@ class KANLayer(nn.Module):
 
     def edges(self, x: Tensor, order: int = 0) -> Tensor:
         """Every edge's value (order 0) or derivative (order 1): x (B, I) -> (B, O, I)."""
+        x = checked(x, self.in_features, self.coef.dtype)
+        if x.ndim != 2:
+            raise ShapeError(
+                f"edges takes x of shape (B, {self.in_features}), not {tuple(x.shape)}."
+            )
         phi = bases.curves(self.features(x, order), self.weights())
         for o, i, values in self.symbolic_values(x, order):
             phi = phi.index_put((slice_of(phi), o, i), values, accumulate=True)
@@ -187,8 +194,32 @@ class KANLayer(nn.Module):
         else:
             self.coef = nn.Parameter(coef.detach().clone(), requires_grad=self.coef.requires_grad)
 
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *others: Any) -> None:
+        codes = state.get(f"{prefix}symbolic_code")
+        count = int(codes.max()) if codes is not None and codes.numel() else 0
+        if count > len(self.primitives):
+            raise InputError(
+                f"The state uses {count} functions on symbolic edges; this layer knows "
+                f"{len(self.primitives)}. Set layer.primitives to those of the layer that it came "
+                "from, in the same order, or use edgewise.save and edgewise.load."
+            )
+        super()._load_from_state_dict(state, prefix, *others)
+
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, basis={self.basis}, base={self.base!r}"
+
+
+def checked(x: Tensor, in_features: int, dtype: torch.dtype) -> Tensor:
+    """x (..., I) of any float dtype in ``dtype``, or a ShapeError."""
+    if not isinstance(x, Tensor):
+        raise ShapeError(
+            f"The input is a {type(x).__name__}; expected a torch.Tensor (..., {in_features})."
+        )
+    if x.shape[-1:] != (in_features,):
+        raise ShapeError(f"The input has shape {tuple(x.shape)}; expected (..., {in_features}).")
+    if not x.is_floating_point():
+        raise ShapeError(f"The input has dtype {x.dtype}; expected floats, e.g. x.double().")
+    return x.to(dtype)
 
 
 def slice_of(phi: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from edgewise import bases
 from edgewise.bases import Basis
 from edgewise.errors import InputError, ShapeError
-from edgewise.nn.layer import KANLayer
+from edgewise.nn.layer import KANLayer, checked
 from edgewise.nn.nodes import Nodes
 from edgewise.nn.trace import Trace
 
@@ -98,7 +98,7 @@ class Network(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Trainable numbers on live edges: K + 2 a spline edge, 4 a symbolic one, and affine maps."""
+        """Trainable numbers: K + 2 a spline edge, 4 a symbolic one, 0 a dead one, and affine maps."""
         count = sum(p.numel() for n in self.nodes for p in n.parameters() if p.requires_grad)
         for layer in self.layers:
             splines = int((layer.mask != 0).sum())
@@ -107,14 +107,7 @@ class Network(nn.Module):
 
     def checked(self, x: Tensor) -> Tensor:
         """x in the network's dtype, or a ShapeError."""
-        I = self.layers[0].in_features
-        if not isinstance(x, Tensor):
-            raise ShapeError(f"The input is a {type(x).__name__}; expected a torch.Tensor (..., {I}).")
-        if x.shape[-1:] != (I,):
-            raise ShapeError(f"The input has shape {tuple(x.shape)}; expected (..., {I}).")
-        if not x.is_floating_point():
-            raise ShapeError(f"The input has dtype {x.dtype}; expected floats, e.g. x.double().")
-        return x.to(self.dtype)
+        return checked(x, self.layers[0].in_features, self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.checked(x)
@@ -141,22 +134,27 @@ class Network(nn.Module):
         return copy.deepcopy(self)
 
 
-def _levels(width: Width, mult_arity: int | Sequence[Sequence[int]]) -> list[tuple[int, tuple[int, ...]]]:
+def _levels(
+    width: Width, mult_arity: int | Sequence[Sequence[int]]
+) -> list[tuple[int, tuple[int, ...]]]:
     """width as (n_sum, arities) a level."""
     if isinstance(width, int) or len(width) < 2:
         raise InputError(f"width is {width!r}; expected at least inputs and outputs, as [2, 5, 1].")
     levels = []
     for level, entry in enumerate(width):
-        pair = (entry, 0) if isinstance(entry, int) else tuple(entry)
-        if len(pair) != 2 or not all(isinstance(n, int) and n >= 0 for n in pair):
-            raise InputError(f"width[{level}] is {entry!r}; expected n_sum or [n_sum, n_mult].")
+        pair = tuple(entry) if isinstance(entry, list | tuple) else (entry, 0)
+        if len(pair) != 2 or not all(type(n) is int and n >= 0 for n in pair) or sum(pair) == 0:
+            raise InputError(
+                f"width[{level}] is {entry!r}; expected n_sum or [n_sum, n_mult], at least one node."
+            )
         if isinstance(mult_arity, int):
             arities = (mult_arity,) * pair[1]
         else:
-            arities = tuple(mult_arity[level]) if level < len(mult_arity) else ()
+            given = mult_arity[level] if level < len(mult_arity) else ()
+            arities = tuple(given) if isinstance(given, list | tuple) else (given,)
         if len(arities) != pair[1]:
             raise InputError(
-                f"mult_arity[{level}] is {list(arities)}, but width[{level}] has {pair[1]} products."
+                f"mult_arity[{level}] is {list(arities)}, but width[{level}] is {entry!r}."
             )
         levels.append((pair[0], arities))
     return levels

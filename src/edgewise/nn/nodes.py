@@ -12,8 +12,8 @@ from edgewise.errors import InputError
 class Nodes(nn.Module):
     """Node values from the sums s of a layer.
 
-    u = sum_scale * s + sum_bias; the first n_sum values pass, then consecutive blocks of ``arities``
-    values are multiplied; the result is node_scale * (.) + node_bias.
+    u = sum_scale * s + sum_bias; the first n_sum values pass, then consecutive blocks of
+    ``arities`` values are multiplied; the result is node_scale * (.) + node_bias.
 
     s: (..., n_sum + sum(arities)) -> (..., n_sum + len(arities)). The affine maps start as identity
     and are trained only with ``trainable``. Reference: Liu et al., *KAN 2.0* (2024), MultKAN.
@@ -68,7 +68,11 @@ class Nodes(nn.Module):
         return self.node_scale * u + self.node_bias
 
     def pull_back(self, s: Tensor, S: Tensor) -> Tensor:
-        """Sensitivities to the nodes (B, Y, nodes) -> sensitivities to the sums (B, Y, sums)."""
+        """Sensitivities to the nodes (B, Y, nodes) -> sensitivities to the sums s (B, Y, sums)."""
+        return self.pull_back_to_factors(s, S) * self.sum_scale
+
+    def pull_back_to_factors(self, s: Tensor, S: Tensor) -> Tensor:
+        """As ``pull_back``, to u = sum_scale * s + sum_bias."""
         S = S * self.node_scale
         u = self.sum_scale * s + self.sum_bias
         parts = [S[..., : self.n_sum]]
@@ -78,4 +82,4 @@ class Nodes(nn.Module):
                 block[..., [n for n in range(arity) if n != j]].prod(-1) for j in range(arity)
             ]
             parts.append(S[..., self.n_sum + m, None] * torch.stack(others, dim=-1)[:, None, :])
-        return torch.cat(parts, dim=-1) * self.sum_scale
+        return torch.cat(parts, dim=-1)

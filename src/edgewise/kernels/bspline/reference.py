@@ -31,7 +31,19 @@ def intervals(x: Tensor, grid: Tensor) -> Tensor:
     """
     G = grid.shape[1] - 1
     index = torch.searchsorted(grid, x.detach().nan_to_num(0.0).T.contiguous(), right=True) - 1
-    return index.clamp_(0, G - 1).T
+    return index.clamp(0, G - 1).T
+
+
+def uniform_intervals(x: Tensor, grid: Tensor) -> Tensor:
+    """``intervals`` on even knots, by division."""
+    G = grid.shape[1] - 1
+    x = x.detach().nan_to_num(0.0)
+    position = (x - grid[:, 0]) * (G / (grid[:, -1] - grid[:, 0]))
+    index = position.floor().clamp(0, G - 1).long()
+    # by rounding a point may fall on the wrong side of a knot
+    late = (index < G - 1) & (x >= grid.T.gather(0, index + 1))
+    early = (index > 0) & (x < grid.T.gather(0, index))
+    return index + late.long() - early.long()
 
 
 def local_values(x: Tensor, grid: Tensor, degree: int, order: int, index: Tensor) -> Tensor:
@@ -83,9 +95,8 @@ def uniform_values(
     """``local_values`` for each order by one small matrix product, on even knots, and the index."""
     k, G = degree, grid.shape[1] - 1
     rate = G / (grid[:, -1] - grid[:, 0])
-    # the interval by the knots themselves: by rounding (x - t_0) / h a knot may fall to its left
-    index = intervals(x, grid)
-    t = (x - grid.gather(1, index.T).T) * rate
+    index = uniform_intervals(x, grid)
+    t = (x - grid.T.gather(0, index)) * rate
     powers = [torch.ones_like(t)]
     for _ in range(k):
         powers.append(powers[-1] * t)
