@@ -8,7 +8,9 @@ return a new, independent model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -341,3 +343,34 @@ def _columns(data: Dataset, kept: Sequence[int]) -> Dataset:
 
     names = tuple(data.input_names[i] for i in kept)
     return replace(data, train=cut(data.train), test=cut(data.test), input_names=names)
+
+
+# --- models from formulas, to files and back ----------------------------------------------------
+
+
+def compile_formula(
+    formula: Any, names: Sequence[Any] | None = None, *, grid: int = 5, k: int = 3, **options: Any
+) -> KAN:
+    """The KAN that computes a formula (text, sympy or Formula; a list gives one output each).
+
+    ``compile_formula("exp(sin(pi*x1) + x2^2)")`` has width [2, 1, 1]. names: the inputs in order.
+    options: dtype, output_names, ranges; see ``symbolic.compile.compile_formula``.
+    Raises FormulaError for what no network of primitives computes, and names it.
+    """
+    from edgewise.symbolic import compile
+
+    return compile.compile_formula(formula, names, grid=grid, k=k, network=KAN, **options)
+
+
+def save(model: Network, path: str | PathLike[str]) -> Path:
+    """Write the model to one file, whole or not at all; see ``io.save``."""
+    from edgewise import io
+
+    return io.save(model, path)
+
+
+def load(path: str | PathLike[str], device: torch.device | str | None = None) -> KAN:
+    """The model that was saved to ``path``; it predicts the same to the bit. See ``io.load``."""
+    from edgewise import io
+
+    return cast(KAN, io.load(path, device, kinds={"KAN": KAN}))
