@@ -59,6 +59,10 @@ def test_every_feynman_equation_and_back(entry):
         # one value, though it is written with different factors
         ("sin(x - y) + exp(2*y - 2*x)", [(2, 0), (2, 0), (1, 0)]),
         ("sin(x*y)*cos(3*x*y)", [(2, 0), (0, 1), (0, 1)]),
+        # terms and factors that are known early wait in one node
+        ("exp(x*y) + z + w^2", [(4, 0), (1, 1), (1, 0)]),
+        ("sqrt(x^2 + y^2)*z/w", [(4, 0), (1, 1), (0, 1)]),
+        ("sqrt((x + y)^2 + (x - y)^2)*(x + y)", [(2, 0), (2, 0), (2, 0), (0, 1)]),
     ],
 )
 def test_networks_are_small(text, width):
@@ -84,6 +88,8 @@ COLLISIONS = (
     "(x*y + x + y)^3/(x^2 + x + 1)",
     "x^y + 2^x + x^(1/3) + x^1.37",
     "sec(x) + coth(y)",
+    "(x + 1)*(x + 1.0)*exp(x*y)",
+    "(x + 1)*(x + 1.0) + exp(x + 1)",
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -83,6 +83,7 @@ class Graph:
         self.rows: dict[sympy.Expr, tuple[Row, ...]] = {}
         self.depth: dict[sympy.Expr, int] = {}
         self._done: dict[sympy.Expr, Affine] = {}
+        self._named: dict[frozenset[tuple[Row, int]], sympy.Expr] = {}
 
     def is_product(self, value: sympy.Expr) -> bool:
         return len(self.rows.get(value, ())) > 1
@@ -130,8 +131,26 @@ class Graph:
     def _enter(self, value: sympy.Expr, rows: Iterable[Row]) -> sympy.Expr:
         if value not in self.rows:
             self.rows[value] = tuple(rows)
-            self.depth[value] = depth_of(self, self.rows[value])
+            self.depth[value] = self.depth_of(self.rows[value])
+            self._named.setdefault(_factors(self.rows[value]), value)
         return value
+
+    def value_of(self, rows: Sequence[Row]) -> sympy.Expr:
+        """The value that is one row, or the product of several; entered under a name of its own if
+        no expression has asked for it."""
+        known = self._named.get(_factors(rows))
+        return self._enter(sympy.Dummy(), rows) if known is None else known
+
+    def depth_of(self, rows: Iterable[Row]) -> int:
+        """The first level that can hold rows: one past what they read, and never 0.
+
+        Two edges of one row cannot start at one node, and inputs cannot be doubled: such a row
+        needs copies of the input on level 1.
+        """
+        counts = [row.children for row in rows]
+        depth = 1 + max((self.depth[child] for count in counts for child in count), default=0)
+        doubled = any(many > 1 for count in counts for many in count.values())
+        return 2 if doubled and depth == 1 else depth
 
     def row(self, expression: sympy.Expr) -> Row:
         """The expression as a sum over edges from values of the graph."""
@@ -166,18 +185,6 @@ class Graph:
         return Row((Term(record, a, b, c, value),))
 
 
-def depth_of(graph: Graph, rows: Iterable[Row]) -> int:
-    """The first level that can hold rows: one past what they read, and never 0.
-
-    Two edges of one row cannot start at one node, and inputs cannot be doubled: such a row needs
-    copies of the input on level 1.
-    """
-    counts = [row.children for row in rows]
-    depth = 1 + max((graph.depth[child] for count in counts for child in count), default=0)
-    doubled = any(many > 1 for count in counts for many in count.values())
-    return 2 if doubled and depth == 1 else depth
-
-
 def function_of(expression: sympy.Expr) -> tuple[Primitive, sympy.Expr]:
     """The primitive and its argument in f(u), u^p, b^u and u^v = exp(v log u).
 
@@ -204,6 +211,11 @@ def function_of(expression: sympy.Expr) -> tuple[Primitive, sympy.Expr]:
             "edgewise.symbolic.add_symbolic"
         )
     return found
+
+
+def _factors(rows: Iterable[Row]) -> frozenset[tuple[Row, int]]:
+    """Rows in any order, each with how often it comes."""
+    return frozenset(Counter(rows).items())
 
 
 def _split(product: sympy.Mul) -> tuple[float, list[sympy.Expr]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import sympy
 
@@ -28,8 +30,8 @@ def schedule(graph: Graph, outputs: Sequence[Affine]) -> list[list[Place]]:
     """The nodes of levels 1, 2, ..., sums before products on each, the last level the outputs.
 
     From the last level down, a value that is wanted is either computed there or carried there from
-    the level below by an identity edge, whichever asks for fewer nodes below. What one row reads
-    twice gets two nodes.
+    the level below by an identity edge, whichever asks for fewer nodes below. Terms and factors
+    that are known early are gathered in one node; what one row reads twice gets two.
     """
     depth = max([1, *(graph.depth[o.value] for o in outputs if o.value is not None)])
     if _unordered(graph, outputs, depth):
@@ -56,43 +58,81 @@ def _level(
     graph: Graph, wanted: Sequence[Affine], level: int, last: bool
 ) -> tuple[list[Place], list[Affine]]:
     """The nodes that hold the wanted values on a level, and the values wanted on the one below."""
+    forced = [want.value is not None and graph.depth[want.value] == level for want in wanted]
     below: Counter[sympy.Expr] = Counter()
-    computed = {n for n, want in enumerate(wanted) if _must(graph, want, level)}
-    for n in computed:
-        below |= _reads(graph, wanted[n])
-    for n, want in enumerate(wanted):
-        if n not in computed and want.value is not None:
-            carried = Counter([want.value])
-            free = graph.depth[want.value] > 0 and not (last and graph.is_product(want.value))
-            reads = _reads(graph, want)
-            if free and (reads - below).total() < (carried - below).total():
-                computed.add(n)
-                below |= reads
+    for want, must in zip(wanted, forced, strict=True):
+        for row in graph.rows[want.value] if must else ():
+            below |= Counter(t.child for t in row.terms if graph.depth[t.child] == level - 1)
+    places: dict[int, Place] = {}
+    for n in sorted(range(len(wanted)), key=lambda n: not forced[n]):
+        want = wanted[n]
+        carried = Counter() if want.value is None else Counter([want.value])
+        rows: tuple[Row, ...] | None = None
+        if forced[n]:
+            rows, below = _computed(graph, want, level, below)
+        elif graph.rows.get(want.value) and not (last and graph.is_product(want.value)):
+            rows, reads = _computed(graph, want, level, below)
+            if (reads - below).total() < (carried - below).total():
+                below = reads
             else:
-                below |= carried
-    places = [_place(graph, want, n in computed) for n, want in enumerate(wanted)]
-    places.sort(key=lambda place: place.is_product)  # stable: the order is kept otherwise
-    return places, [Affine(1.0, value, 0.0) for value in below.elements()]
+                rows = None
+        if rows is None:
+            below |= carried
+        places[n] = _place(want, rows)
+    # stable: the order that was wanted is kept otherwise
+    ordered = sorted((places[n] for n in range(len(wanted))), key=lambda place: place.is_product)
+    return ordered, [Affine(1.0, value, 0.0) for value in below.elements()]
 
 
-def _must(graph: Graph, want: Affine, level: int) -> bool:
-    return want.value is not None and graph.depth[want.value] == level
+def _computed(
+    graph: Graph, want: Affine, level: int, below: Counter[sympy.Expr]
+) -> tuple[tuple[Row, ...], Counter[sympy.Expr]]:
+    """The rows that compute a value on a level, and all that is read below with them."""
+    factors = graph.rows[want.value]
+    rows = []
+    for row in min((factors, _early_product(graph, factors, level)), key=_cost(below)):
+        (row,) = min(((row,), (_early_sum(graph, row, level),)), key=_cost(below))
+        rows.append(row)
+        below = below | row.children
+    return tuple(rows), below
 
 
-def _reads(graph: Graph, want: Affine) -> Counter[sympy.Expr]:
-    """How many copies of which values a node reads: those of its rows that read most."""
-    reads: Counter[sympy.Expr] = Counter()
-    for row in graph.rows.get(want.value, ()):
-        reads |= row.children
-    return reads
+def _cost(below: Counter[sympy.Expr]) -> Callable[[tuple[Row, ...]], int]:
+    """How many nodes rows ask for that nobody wants yet; the first of equals is the plainest."""
+
+    def cost(rows: tuple[Row, ...]) -> int:
+        return (reduce(or_, (row.children for row in rows)) - below).total()
+
+    return cost
 
 
-def _place(graph: Graph, want: Affine, computed: bool) -> Place:
+def _early_product(graph: Graph, factors: tuple[Row, ...], level: int) -> tuple[Row, ...]:
+    """The factors, those that are known early multiplied by one node of the level below."""
+    early = [row for row in factors if graph.depth_of([row]) < level]
+    if len(early) < 2 or len(early) == len(factors):
+        return factors
+    later = [row for row in factors if row not in early]
+    return (identity(graph.value_of(early)), *later)
+
+
+def _early_sum(graph: Graph, row: Row, level: int) -> Row:
+    """The row, its terms that are known early added up by one node of the level below."""
+    early = [term for term in row.terms if graph.depth[term.child] < level - 1]
+    if graph.depth_of([Row(tuple(early))]) == level:  # inputs are read once on level 1
+        early = list({term.child: term for term in reversed(early)}.values())[::-1]
+    if len(early) < 2:
+        return row
+    later = [term for term in row.terms if term not in early]
+    return Row((*identity(graph.value_of([Row(tuple(early))])).terms, *later), row.constant)
+
+
+def _place(want: Affine, rows: tuple[Row, ...] | None) -> Place:
+    """The node of a wanted value, computed by rows or carried on from below."""
     if want.value is None:
         return Place(None, (Row((), want.constant),))
-    if not computed:
+    if rows is None:
         return Place(want.value, (identity(want.value, want.scale, want.constant),))
-    first, *others = graph.rows[want.value]
+    first, *others = rows
     if not others:
         return Place(want.value, (first.scaled(want.scale).shifted(want.constant),))
     return Place(want.value, (first.scaled(want.scale), *others), want.constant)
