@@ -23,6 +23,7 @@ from edgewise.errors import DataError, EdgewiseError, InputError, ShapeError
 from edgewise.model import KAN, compile_formula
 from edgewise.problems.dataset import Samples, as_dataset
 from edgewise.symbolic import direct
+from edgewise.symbolic.compose import exact
 from edgewise.symbolic.finish import Rows, finish, thinned
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.front import Candidate, choose, pareto, table
@@ -39,6 +40,8 @@ _FEW_ROWS = 10  # fewer are too few to hold any out
 _DIRECT_ROWS = 1000
 # Held-out error relative to the target's spread that counts as none.
 _EXACT = 1e-9
+# Whether errors are relative is read off a fit at least this good.
+_RELATIVE_FIT = 0.02
 # Time kept back for compiling the pick and returning.
 _RESERVE = 0.5
 
@@ -52,6 +55,7 @@ class Discovery:
 
     pick: index into front. status: "finished", "time limit" or "interrupted". train, held_out: the
     rows used. notes: what the user should know (columns left out, rows dropped, a search cut short).
+    relative: whether errors were weighed relative to the target's value.
     """
 
     front: tuple[Candidate, ...]
@@ -62,7 +66,8 @@ class Discovery:
     held_out: Samples
     seconds: float
     status: str = "finished"
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    relative: bool = False
 
     @property
     def best(self) -> Formula:
@@ -71,7 +76,12 @@ class Discovery:
     @property
     def model(self) -> KAN:
         """A network of symbolic edges that computes the pick, in the user's units."""
-        return compile_formula(self.best.sympy, self.names)
+        x = torch.cat([self.train.x, self.held_out.x])
+        low, high = x.amin(0).tolist(), x.amax(0).tolist()
+        ranges = dict(zip(self.names, zip(low, high, strict=True), strict=True))
+        return compile_formula(
+            self.best.sympy, self.names, output_names=[self.target], ranges=ranges
+        )
 
     def predict(self, X: Any, index: int | None = None) -> np.ndarray:
         """The pick's values, or those of row ``index`` of the front, for X (N, I): (N,)."""
@@ -84,7 +94,7 @@ class Discovery:
         return write_report(self, path)
 
     def __str__(self) -> str:
-        return table(self.front, self.pick)
+        return table(self.front, self.pick, self.relative)
 
 
 def discover(
@@ -117,7 +127,8 @@ def discover(
         raise InputError(f"time_limit is {time_limit!r}; expected seconds > 0.")
     if not isinstance(jobs, int) or jobs < 1:
         raise InputError(f"jobs is {jobs!r}; expected a whole number of processes >= 1.")
-    rows, notes, names = _prepared(X, y, names, target, weight, seed)
+    whole, notes = _prepared(X, y, names, target, weight, seed)
+    rows = _varying(whole)
     search = _Search(rows, started, started + time_limit - min(_RESERVE, time_limit / 10), progress)
     status = "finished"
     try:
@@ -132,18 +143,19 @@ def discover(
         )
     count = min(len(rows.train) + len(rows.held_out), 1000)
     pick = choose(front, _EXACT * search.scale, count)
-    if rows.relative:
+    if search.rows.relative:
         notes.append("errors grow with the target: each row's error is weighed relative to its value")
     return Discovery(
         front,
         pick,
-        names,
+        rows.variables,
         target,
-        rows.train,
-        rows.held_out,
+        whole.train,
+        whole.held_out,
         time.monotonic() - started,
         status,
         tuple(notes),
+        search.rows.relative,
     )
 
 
@@ -152,8 +164,8 @@ def discover(
 
 def _prepared(
     X: Any, y: Any, names: Sequence[str] | None, target: str, weight: Any, seed: int
-) -> tuple[Rows, list[str], tuple[str, ...]]:
-    """Checked rows without constant columns, split; notes; all columns' names."""
+) -> tuple[Rows, list[str]]:
+    """Checked and split rows, and notes."""
     given = (X, y) if weight is None else (X, y, weight)
     data = as_dataset(given, input_names=names, output_names=[target])
     if data.train.y.shape[1] != 1:
@@ -164,11 +176,8 @@ def _prepared(
     if N < 2:
         raise DataError(f"Only {N} row came for {target!r}; a formula needs at least 2, better 20.")
     notes = []
-    varies = x.amax(0) > x.amin(0)
-    used = varies.nonzero()[:, 0].tolist()
-    for i in (~varies).nonzero()[:, 0].tolist():
+    for i in (x.amax(0) == x.amin(0)).nonzero()[:, 0].tolist():
         notes.append(f"column {data.input_names[i]!r} is constant ({float(x[0, i]):g}): left out")
-    x = x[:, used]
     order = torch.randperm(N, generator=torch.Generator().manual_seed(seed))
     held = 0 if N < _FEW_ROWS else min(max(int(N * _HELD_OUT), 2), _HELD_OUT_MAX)
     if held == 0:
@@ -179,11 +188,22 @@ def _prepared(
     def part(index: Tensor) -> Samples:
         return Samples(x[index], t[index], None if w is None else w[index])
 
-    kept = tuple(data.input_names[i] for i in used)
     # the rows are thinned by taking every n-th: a random order makes that a fair sample
     fit_rows = fit_rows[torch.randperm(len(fit_rows), generator=torch.Generator().manual_seed(seed))]
-    rows = Rows(part(fit_rows), part(held_rows), kept, target)
-    return rows, notes, tuple(data.input_names)
+    names = data.input_names
+    return Rows(part(fit_rows), part(held_rows), names, names, target), notes
+
+
+def _varying(rows: Rows) -> Rows:
+    """The rows without their constant columns."""
+    x = torch.cat([rows.train.x, rows.held_out.x])
+    kept = (x.amax(0) > x.amin(0)).nonzero()[:, 0].tolist()
+
+    def cut(samples: Samples) -> Samples:
+        return replace(samples, x=samples.x[:, kept])
+
+    names = tuple(rows.names[i] for i in kept)
+    return replace(rows, train=cut(rows.train), held_out=cut(rows.held_out), names=names)
 
 
 # --- the search ----------------------------------------------------------------------------------
@@ -247,9 +267,8 @@ def _searched(search: _Search, lib: Any, seed: int, jobs: int) -> str:
 
 def _constant(search: _Search) -> Candidate | None:
     y = search.rows.train.y
-    if bool((y == y[0]).all()):
-        return finish(sympy.Float(float(y[0])), search.rows, "constant", search.deadline, snap=False)
-    return finish(sympy.Float(float(y.mean())), search.rows, "constant", search.deadline, snap=False)
+    mean = exact(float(y[0])) if bool((y == y[0]).all()) else sympy.Float(float(y.mean()))
+    return finish(mean, search.rows, "constant", math.inf, snap=False)
 
 
 def _direct(search: _Search, lib: Any) -> None:
@@ -292,8 +311,8 @@ def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
     logs = float(few.y.abs().log().mean())
     even = min(error_of(p.expression, few, rows) for p in proposals)
     grown = min(error_of(p.expression, few, relative) for p in proposals)
-    if even <= 1e-12 * rows.spread or not math.isfinite(grown):
-        return False  # nothing to weigh
+    if even <= 1e-12 * rows.spread or not grown < _RELATIVE_FIT:
+        return False  # nothing to weigh, or no fit that could tell
     return math.log(max(grown, 1e-300)) + logs < math.log(even)
 
 
@@ -319,6 +338,8 @@ def _networks(search: _Search, plans: Sequence[Shape], lib: Any) -> Iterator[Can
                 candidate = finish(expression, search.rows, str(shape), search.deadline)
                 if candidate is not None:
                     yield candidate
+        except TimeoutError:
+            return
         except EdgewiseError:
             continue  # no primitive fits some edge of this shape; the other shapes go on
 

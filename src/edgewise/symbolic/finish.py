@@ -29,12 +29,15 @@ _EXPONENT_MAX = 1000
 class Rows:
     """What a search works on: rows to fit and rows to judge by, in the user's units.
 
+    names: of the columns in the samples. variables: of all columns that came, in the order in which
+    formulas take them; those that are constant are left out of the search.
     relative: errors are weighed by 1/y^2, for targets whose errors grow with their size.
     """
 
     train: Samples
     held_out: Samples
     names: tuple[str, ...]
+    variables: tuple[str, ...]
     target: str
     relative: bool = False
 
@@ -67,7 +70,9 @@ def finish(
     few = thinned(rows.train, _SEARCH_ROWS)
     columns = dict(zip(rows.names, few.x.unbind(1), strict=True))
     expression = _short(expression, columns, deadline)
-    fitted = _fit(expression, few, rows)
+    fitted = _fit(expression, few, rows, deadline)
+    if len(fitted.constants) >= len(few) > 1 or time.monotonic() > deadline:
+        return None  # as many constants as rows fit anything; a fit cut short fits nothing
     if not math.isfinite(fitted.rmse) or _wild(fitted.expression):
         return None
     expression = fitted.expression
@@ -76,12 +81,12 @@ def finish(
             break
         before = expression
         arguments = (few.x, few.y[:, 0], list(rows.names))
-        snapped = snap_constants(expression, *arguments, weight=rows.weight(few))
+        snapped = snap_constants(expression, *arguments, weight=rows.weight(few), deadline=deadline)
         if math.isfinite(snapped.rmse):
             expression = _short(snapped.expression, columns, deadline)
         if expression == before:
             break
-    final = _fit(expression, thinned(rows.train, _FINAL_ROWS), rows)
+    final = _fit(expression, thinned(rows.train, _FINAL_ROWS), rows, deadline)
     return measure(final, rows, origin)
 
 
@@ -96,7 +101,7 @@ def measure(fitted: Refit, rows: Rows, origin: str) -> Candidate | None:
     constants = tuple(
         Constant(value, error) for value, error in zip(fitted.values.tolist(), errors, strict=True)
     )
-    formula = Formula(expression, rows.names, rows.target, constants)
+    formula = Formula(expression, rows.variables, rows.target, constants)
     y = rows.held_out.y[:, 0]
     variance = float((y - y.mean()).square().mean())
     r2 = 1.0 - rmse**2 / variance if variance > 0 else (1.0 if rmse == 0 else -math.inf)
@@ -122,9 +127,9 @@ def _values(expression: Expr, samples: Samples, names: Sequence[str]) -> Tensor:
     return evaluate(expression, dict(zip(names, samples.x.unbind(1), strict=True)))
 
 
-def _fit(expression: Expr, samples: Samples, rows: Rows) -> Refit:
-    weight = rows.weight(samples)
-    return refit(expression, samples.x, samples.y[:, 0], list(rows.names), weight)
+def _fit(expression: Expr, samples: Samples, rows: Rows, deadline: float) -> Refit:
+    y, weight = samples.y[:, 0], rows.weight(samples)
+    return refit(expression, samples.x, y, list(rows.names), weight, deadline=deadline)
 
 
 def _short(expression: Expr, columns: dict[str, Tensor], deadline: float) -> Expr:

@@ -30,13 +30,14 @@ class Candidate:
         return self.formula.complexity
 
 
-def table(front: Sequence[Candidate], pick: int) -> str:
+def table(front: Sequence[Candidate], pick: int, relative: bool = False) -> str:
     """The front as text, simplest first; ">>>>" marks the pick."""
-    lines = ["      complexity   held-out error          R2   formula"]
+    error = "relative error" if relative else "held-out error"
+    lines = [f"      complexity   {error}          R2   formula"]
     for row, candidate in enumerate(front):
         mark = ">>>>" if row == pick else "    "
         lines.append(
-            f"{mark}  {candidate.complexity:10d}   {candidate.rmse:14.4g}  "
+            f"{mark}  {candidate.complexity:10d}   {candidate.error:14.4g}  "
             f"{shown_r2(candidate.r2):>10}   {candidate.formula}"
         )
     return "\n".join(lines)

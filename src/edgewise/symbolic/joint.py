@@ -91,7 +91,7 @@ def auto_symbolic(
     beam: int = 4,
     branch: int = 3,
     snap: bool = True,
-    deadline: float | None = None,
+    deadline: float = math.inf,
     progress: Callable[[str], None] | None = None,
 ) -> Candidates:
     """Replace every live spline edge by a primitive; the model given is not changed.
@@ -99,8 +99,8 @@ def auto_symbolic(
     data: rows to judge by (training rows; at most 1,000 are used). lib: names or primitives allowed.
     beam: assignments kept at each edge; branch: primitives tried an edge and assignment.
     Constants are put into canonical form and, with ``snap``, into the simplest numbers that the data
-    allow. After ``deadline`` (time.monotonic) each edge takes its first suggestion.
-    Raises FormulaError when some edge admits no primitive of ``lib``.
+    allow. Raises FormulaError when some edge admits no primitive of ``lib``, and TimeoutError when
+    ``deadline`` (of time.monotonic) passes: a search cut short has no formula to show.
     """
     records = library(lib)
     data = _some(data, model)
@@ -108,7 +108,10 @@ def auto_symbolic(
     start = model.clone()
     before = _error(start, data)
     edges = spline_edges(start)
-    suggestions = {edge: tuple(edge_suggestions(start, edge, data.x, records)) for edge in edges}
+    suggestions = {}
+    for edge in edges:
+        suggestions[edge] = tuple(edge_suggestions(start, edge, data.x, records))
+        _check(deadline)
     for edge, found in suggestions.items():
         if not found:
             raise FormulaError(
@@ -119,11 +122,10 @@ def auto_symbolic(
     for count, edge in enumerate(_order(suggestions)):
         if progress is not None:
             progress(f"edge {count + 1} of {len(edges)}")
-        late = deadline is not None and time.monotonic() > deadline
-        states = _extend(states, edge, data, spread, records, 1 if late else branch, late)
+        states = _extend(states, edge, data, spread, records, branch, deadline)
         floor = before / spread * 1.2
-        states = sorted(states, key=lambda s: s.key(floor))[: 1 if late else beam]
-    finished = [_finish(state, data, spread) for state in states]
+        states = sorted(states, key=lambda s: s.key(floor))[:beam]
+    finished = [_finish(state, data, spread, deadline) for state in states]
     best = min(finished, key=lambda s: s.key(max(_EXACT, 0.0)))
     result = best.model
     canonicalise(result)
@@ -160,7 +162,14 @@ def edge_suggestions(
     return suggest(trace.inputs[l][:, i], trace.edges[l][:, j, i], lib, top=top)
 
 
-def refit_network(model: Network, data: Samples, steps: int, damping: float = 1e-4) -> None:
+def _check(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError("The time for the symbolic search is over.")
+
+
+def refit_network(
+    model: Network, data: Samples, steps: int, damping: float = 1e-4, deadline: float = math.inf
+) -> None:
     """Second-order steps on all that is free, in place."""
     at = layout(model)
     function = SecondOrder(model, at, Objective(MeanSquare()), data)
@@ -175,6 +184,7 @@ def refit_network(model: Network, data: Samples, steps: int, damping: float = 1e
         damping=damping,
         tolerance=1e-6,
         floor=1e-30 * float(data.y.square().mean()),
+        callback=lambda *_: time.monotonic() > deadline,
     )
     unpack(model, at, result.theta)
 
@@ -186,7 +196,7 @@ def _extend(
     spread: float,
     records: Sequence[Primitive],
     branch: int,
-    late: bool,
+    deadline: float,
 ) -> list[_State]:
     """Each state with each of the best primitives on the edge, refitted."""
     l, i, j = edge
@@ -195,8 +205,8 @@ def _extend(
         for suggestion in edge_suggestions(state.model, edge, data.x, records, top=branch):
             trial = state.model.clone()
             trial.layers[l].fix_symbolic(j, i, suggestion.primitive, suggestion.affine)
-            if not late:
-                refit_network(trial, data, _STEPS)
+            refit_network(trial, data, _STEPS, deadline=deadline)
+            _check(deadline)
             error = _error(trial, data) / spread
             if math.isfinite(error):
                 chosen = {**state.chosen, edge: suggestion.primitive}
@@ -209,9 +219,10 @@ def _extend(
     return extended
 
 
-def _finish(state: _State, data: Samples, spread: float) -> _State:
+def _finish(state: _State, data: Samples, spread: float, deadline: float) -> _State:
     model = state.model.clone()
-    refit_network(model, data, _FINAL_STEPS)
+    refit_network(model, data, _FINAL_STEPS, deadline=deadline)
+    _check(deadline)
     return _State(model, _error(model, data) / spread, 0.0, state.chosen)
 
 

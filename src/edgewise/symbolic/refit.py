@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -76,6 +77,7 @@ def refit(
     weight: Tensor | None = None,
     steps: int = 100,
     frozen: Collection[float] = (),
+    deadline: float = math.inf,
 ) -> Refit:
     """Minimise sum_n w_n (y_n - f(x_n; c))^2 over the floats c of the expression.
 
@@ -86,6 +88,7 @@ def refit(
         weight: (N,), >= 0; only ratios matter.
         steps: at most so many steps.
         frozen: values of floats that stay as they are.
+        deadline: time.monotonic() after which the constants are taken as they are.
 
     Raises:
         ShapeError: x, y, weight and variables do not fit together.
@@ -93,7 +96,7 @@ def refit(
     """
     data = make_data(x, y, variables, weight)
     template, start = free_floats(expression, data, frozen)
-    return fit_template(template, start, data, steps)
+    return fit_template(template, start, data, steps, deadline)
 
 
 def free_floats(
@@ -135,13 +138,21 @@ def _positive(base: Expr, data: Data) -> bool:
     return bool((evaluate(base, data.columns) > 0).all())
 
 
-def fit_template(template: Expr, start: dict[Symbol, float], data: Data, steps: int = 100) -> Refit:
+def fit_template(
+    template: Expr,
+    start: dict[Symbol, float],
+    data: Data,
+    steps: int = 100,
+    deadline: float = math.inf,
+) -> Refit:
     """The constants of the template that fit the data best near the start."""
     constants = tuple(c for c in start if c in template.free_symbols)
     values = torch.tensor([start[c] for c in constants], dtype=torch.float64)
     problem = Problem(template, constants, data)
     if constants and math.isfinite(problem.loss(values)):
-        values = _polish(problem, _levenberg_marquardt(problem, values, steps))
+        values = _levenberg_marquardt(problem, values, steps, deadline)
+        if time.monotonic() < deadline:
+            values = _polish(problem, values)
     residual, jacobian = problem.residual_and_jacobian(values)
     loss = float(residual.square().mean())
     fitted = template.xreplace(dict(zip(constants, map(Float, values.tolist()), strict=True)))
@@ -188,7 +199,7 @@ class Problem:
         return self.data.weigh(y.detach() - self.data.y), J
 
 
-def _levenberg_marquardt(problem: Problem, values: Tensor, steps: int) -> Tensor:
+def _levenberg_marquardt(problem: Problem, values: Tensor, steps: int, deadline: float) -> Tensor:
     """Twice, each time in units in which every column of the Jacobian has length 1.
 
     Constants may be 1e-11 or 1e30; in these units the curvatures are comparable.
@@ -209,7 +220,16 @@ def _levenberg_marquardt(problem: Problem, values: Tensor, steps: int) -> Tensor
             return problem.loss(t * unit)
 
         before = loss(values / unit)
-        values = minimise(linearise, loss, values / unit, steps=steps).theta * unit
+        found = minimise(
+            linearise,
+            loss,
+            values / unit,
+            steps=steps,
+            callback=lambda *_: time.monotonic() > deadline,
+        )
+        values = found.theta * unit
+        if found.status == "stopped":
+            break
         if problem.loss(values) >= 0.999 * before:
             break
     return values

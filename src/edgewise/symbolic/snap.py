@@ -9,6 +9,7 @@ dense, stays a float: the agreement could be chance.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -52,6 +53,7 @@ def snap_constants(
     noise: float | None = None,
     weight: Tensor | None = None,
     trials: int = 60,
+    deadline: float = math.inf,
 ) -> Refit:
     """Replace floats of the expression by special numbers where the data allow it.
 
@@ -66,6 +68,7 @@ def snap_constants(
         noise: the standard deviation of the noise in y, if it is known; else it is estimated
             from the residual of the free fit.
         trials: at most so many refits.
+        deadline: time.monotonic() after which no further hypothesis is tried.
 
     Returns:
         The Refit of the expression with its special numbers exact and its other floats fitted.
@@ -75,7 +78,7 @@ def snap_constants(
     """
     data = make_data(x, y, variables, weight)
     template, start = free_floats(expression, data)
-    return snap_template(template, start, data, noise, trials)
+    return snap_template(template, start, data, noise, trials, deadline)
 
 
 def snap_template(
@@ -84,16 +87,17 @@ def snap_template(
     data: Data,
     noise: float | None = None,
     trials: int = 60,
+    deadline: float = math.inf,
 ) -> Refit:
     """`snap_constants` for an expression whose constants are symbols already, with their values.
 
     ``numbers`` of the result maps the symbols that were settled to their numbers.
     """
-    best = fit_template(template, start, data)
+    best = fit_template(template, start, data, deadline=deadline)
     if not math.isfinite(best.rmse):
         return best
     judge = _Judge.of(best, data, noise)
-    search = _Search(data, trials)
+    search = _Search(data, trials, deadline)
     while (better := search.step(best, judge)) is not None:
         best, judge = better
     return best
@@ -102,8 +106,8 @@ def snap_template(
 class _Search:
     """Steps from a fit to one with fewer floats, until none is left or the trials are used up."""
 
-    def __init__(self, data: Data, trials: int) -> None:
-        self.data, self.trials = data, trials
+    def __init__(self, data: Data, trials: int, deadline: float) -> None:
+        self.data, self.trials, self.deadline = data, trials, deadline
         self.tested: dict[Expr, Refit | None] = {}
 
     def step(
@@ -135,7 +139,7 @@ class _Search:
     def _test(self, hypothesis: _Hypothesis, fit: Refit) -> Refit | None:
         template = hypothesis.template(fit)
         if template not in self.tested:
-            if self.trials <= 0:
+            if self.trials <= 0 or time.monotonic() > self.deadline:
                 return None
             self.trials -= 1
             self.tested[template] = _test(hypothesis, fit, self.data)
