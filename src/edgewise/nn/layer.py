@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -16,10 +17,12 @@ from edgewise.errors import InputError, ShapeError
 class EdgeFunction(Protocol):
     """What a symbolic edge needs of a primitive: its name, value and derivative, all in torch."""
 
-    name: str
-
-    def torch(self, u: Tensor, /) -> Tensor: ...
-    def derivative(self, u: Tensor, /) -> Tensor: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def torch(self) -> Callable[[Tensor], Tensor]: ...
+    @property
+    def derivative(self) -> Callable[[Tensor], Tensor]: ...
 
 
 def _silu_slope(x: Tensor) -> Tensor:
