@@ -110,7 +110,7 @@ class KAN(Network):
         stop_grid_update_step: int = 50,
         restarts: int = 4,
         metrics: Sequence[Callable[[Network], float]] = (),
-        callbacks: Sequence[train.solvers.Callback] = (),
+        callbacks: Sequence[train.Callback] = (),
         patience: int | None = None,
         time_limit: float | None = None,
         progress: bool = False,

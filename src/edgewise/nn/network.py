@@ -98,7 +98,7 @@ class Network(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Trainable numbers: K + 2 a spline edge, 4 a symbolic one, 0 a dead one, and affine maps."""
+        """Trainable numbers: K + 2 a spline edge, 4 a symbolic one, and the affine maps."""
         count = sum(p.numel() for n in self.nodes for p in n.parameters() if p.requires_grad)
         for layer in self.layers:
             splines = int((layer.mask != 0).sum())
@@ -143,9 +143,10 @@ def _levels(
     levels = []
     for level, entry in enumerate(width):
         pair = tuple(entry) if isinstance(entry, list | tuple) else (entry, 0)
-        if len(pair) != 2 or not all(type(n) is int and n >= 0 for n in pair) or sum(pair) == 0:
+        counts = len(pair) == 2 and all(type(n) is int and n >= 0 for n in pair)
+        if not counts or sum(pair) == 0:
             raise InputError(
-                f"width[{level}] is {entry!r}; expected n_sum or [n_sum, n_mult], at least one node."
+                f"width[{level}] is {entry!r}; expected n_sum or [n_sum, n_mult], with a node."
             )
         if isinstance(mult_arity, int):
             arities = (mult_arity,) * pair[1]

@@ -6,12 +6,14 @@ from edgewise.train.grids import refine, update_grids
 from edgewise.train.history import History
 from edgewise.train.objective import CrossEntropy, MeanSquare, Objective
 from edgewise.train.penalties import EdgeSparsity
+from edgewise.train.recorder import Callback, Recorder
 from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt
 
 __all__ = [
     "LBFGS",
     "Adam",
     "Auto",
+    "Callback",
     "CrossEntropy",
     "EdgeSparsity",
     "Fitted",
@@ -20,6 +22,7 @@ __all__ = [
     "LevenbergMarquardt",
     "MeanSquare",
     "Objective",
+    "Recorder",
     "fit",
     "refine",
     "update_grids",

@@ -18,7 +18,8 @@ from edgewise.nn.jacobian import layout
 from edgewise.problems.dataset import Samples
 from edgewise.train.grids import refine, update_grids
 from edgewise.train.objective import CrossEntropy, MeanSquare, Objective
-from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt, Recorder
+from edgewise.train.recorder import Recorder
+from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt
 from edgewise.train.sparse import eliminate
 
 # Above this many parameters the normal equations cost more than they save.
@@ -54,7 +55,10 @@ class Auto:
         size = layout(model).size
         known = objective.loss.second_order
         if known and size <= SECOND_ORDER_LIMIT:
-            return "LM", f"{size} parameters, at most {SECOND_ORDER_LIMIT}, and a loss with curvature"
+            return (
+                "LM",
+                f"{size} parameters, at most {SECOND_ORDER_LIMIT}, and a loss with curvature",
+            )
         if size <= LBFGS_LIMIT:
             why = "more than LM's limit" if known else "the loss is known by its gradient only"
             return "LBFGS", f"{size} parameters: {why}"
@@ -168,7 +172,9 @@ class Auto:
             if error < best_error:
                 best, best_error = model.clone(), error
             elif grid != ladder[0] and error > 1.5 * best_error:
-                record.note(f"grid {grid} predicts held-out rows worse: {error:.2g}, not {best_error:.2g}")
+                record.note(
+                    f"grid {grid} predicts held-out rows worse: {error:.2g}, not {best_error:.2g}"
+                )
                 break
         final = ladder[-1]
         if self.grids is None and final and final != _grid(best):
@@ -247,5 +253,3 @@ def _replace(model: Network, other: Network) -> None:
     """Make ``model`` hold what ``other`` holds, independently."""
     copy = other.clone()
     model.layers, model.nodes = copy.layers, copy.nodes
-
-

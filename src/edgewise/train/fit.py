@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from edgewise.errors import FitError, InputError, ShapeError
+from edgewise.errors import FitError, InputError
 from edgewise.nn import Network
 from edgewise.problems.dataset import Dataset, Samples, as_dataset
 from edgewise.train.auto import Auto
 from edgewise.train.history import History
-from edgewise.train.objective import Loss, MeanSquare, Objective, make_loss
+from edgewise.train.loader import all_rows, batches
+from edgewise.train.objective import Loss, Objective, make_loss
 from edgewise.train.penalties import EdgeSparsity
-from edgewise.train.solvers import LBFGS, Adam, Callback, LevenbergMarquardt, Recorder
+from edgewise.train.recorder import Callback, Recorder, Snapshot
+from edgewise.train.scaling import Scaling, check_fit, like
+from edgewise.train.solvers import LBFGS, Adam, LevenbergMarquardt
 
 Solver = Auto | LevenbergMarquardt | LBFGS | Adam
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model. status: "finished", "interrupted", "early stopping", "time limit", "callback"."""
+    """A trained model, its history, the solver's name, and the status: "finished", "interrupted",
+    "early stopping", "time limit" or "callback"."""
 
     model: Network
     history: History
@@ -34,7 +38,7 @@ class Fitted:
 
 def fit(
     model: Network,
-    data: Dataset | dict[str, Tensor] | tuple,
+    data: Dataset | dict[str, Tensor] | tuple | DataLoader,
     *,
     solver: Solver | None = None,
     loss: str | Loss | Callable[[Tensor, Tensor], Tensor] | None = None,
@@ -48,119 +52,67 @@ def fit(
 ) -> Fitted:
     """Train a copy of ``model`` and return it; the model given is not changed.
 
-    data: a Dataset, the dict of ``create_dataset``, or (x, y[, weight]); x (N, I), y (N, O).
+    data: a Dataset, the dict of ``create_dataset``, or (x, y[, weight]); x (N, I), y (N, O). Or a
+    DataLoader of such batches: Adam, then the default, takes one a step in the loader's order, and
+    everything else (targets' scale, grids, history, other solvers) uses all rows of one pass.
     solver: Auto() by default. loss: "mse", "cross_entropy" or a callable (y, target) -> scalar.
     penalty: added to the mean square in units of the target's variance (to other losses as it is).
     patience: stop after so many steps without progress on a share ``validation`` of the training
     rows, and return the best model on them. Test data are only reported.
-    Ctrl-C ends the run and returns the best model so far (status "interrupted").
+    metrics, callbacks: called with a copy of the model in the data's units; a callback that returns
+    True ends the run. Whatever ends it early, Ctrl-C too, the best model so far is returned.
     Raises FitError where no finite result can be had, DataError and ShapeError for unfit data.
     """
-    dataset = as_dataset(data)
-    chosen, solver = make_loss(loss), solver or Auto()
-    work, train, test, scaling = _prepared(model, dataset, chosen)
-    train, judge = _judges(train, patience, validation)
+    loader = data if isinstance(data, DataLoader) else None
+    if loader is not None and patience is not None:
+        raise InputError(
+            "Early stopping holds rows out, and a DataLoader draws from all of its own; pass "
+            "(x, y) with solver=Adam(batch=...)."
+        )
+    dataset = as_dataset(data if loader is None else all_rows(loader))
+    chosen = make_loss(loss)
+    solver = solver or (Auto() if loader is None else Adam())
+    check_fit(model, dataset, chosen)
+    rows, judge = _judges(like(model, dataset.train), patience, validation)
+    scaling = Scaling.of(rows, chosen)
+    work = model.clone()
+    scaling.enter(work)
+    train = scaling.samples(rows)
     objective = Objective(chosen, penalty if penalty is not None and penalty.strength else None)
     history = History(chosen.name)
     record = Recorder(
         history,
         objective,
         train,
-        test,
-        judge,
-        patience,
-        callbacks,
-        metrics,
-        None if time_limit is None else time.monotonic() + time_limit,
         scaling.shown,
+        test=None if dataset.test is None else scaling.samples(like(model, dataset.test)),
+        judge=None if judge is None else scaling.samples(judge),
+        patience=patience,
+        callbacks=callbacks,
+        metrics=metrics,
+        deadline=None if time_limit is None else time.monotonic() + time_limit,
+        scale=scaling.unit,
+        best=Snapshot.of(work),
     )
-    best = _Best(work, record)
-    record.callbacks = [*callbacks, best.look]
     status = "finished"
     from edgewise.train.progress import bar
 
     with bar(progress, getattr(solver, "steps", None)) as record.advance:
         try:
-            solver.run(work, objective, train, record)
+            if loader is not None and isinstance(solver, Adam):
+                drawn = (scaling.samples(like(model, batch)) for batch in batches(loader))
+                solver.run(work, objective, train, record, drawn)
+            else:
+                solver.run(work, objective, train, record)
             status = record.stopped or status
         except KeyboardInterrupt:
             status = "interrupted"
-    if status != "finished":
-        best.restore(work)
+    if record.best is not None and (status != "finished" or judge is not None):
+        record.best.restore(work)
     if not all(bool(torch.isfinite(p).all()) for p in work.parameters()):
         raise FitError("Training left values that are not finite. Lower lr, or scale the data.")
-    _rescale(work, scaling.factor, scaling.offset)
+    scaling.leave(work)
     return Fitted(work, history, solver.name, status)
-
-
-@dataclass(frozen=True)
-class _Scaling:
-    """y = factor * (standardised y) + offset, (O,) each; shown: what one unit of error is worth."""
-
-    factor: Tensor
-    offset: Tensor
-    shown: float
-
-
-def _prepared(
-    model: Network, dataset: Dataset, loss: Loss
-) -> tuple[Network, Samples, Samples | None, _Scaling]:
-    """A copy that predicts standardised targets, and the samples in that scale and its dtype."""
-    work = model.clone()
-    train, test = dataset.train, dataset.test
-    I, O = work.layers[0].in_features, work.nodes[-1].out_features
-    if train.x.shape[1] != I or train.y.shape[1] != O:
-        raise ShapeError(
-            f"The data have {train.x.shape[1]} inputs and {train.y.shape[1]} outputs; the model has "
-            f"{I} and {O}. Make the model with width [{train.x.shape[1]}, ..., {train.y.shape[1]}]."
-        )
-    y = train.y.to(work.device, work.dtype)
-    factor, offset = torch.ones_like(y[0]), torch.zeros_like(y[0])
-    if isinstance(loss, MeanSquare):
-        offset = y.mean(0)
-        spread = (y - offset).square().mean(0).sqrt()
-        factor = torch.where(spread > 0, spread, torch.ones_like(spread))
-    if not bool(torch.isfinite(factor).all() & torch.isfinite(offset).all()):
-        raise FitError("The target's spread overflows. Scale the target to about unit size.")
-    if O > 1:  # one factor for all outputs, so that the mean square weighs them as given
-        factor = factor.square().mean().sqrt().expand_as(factor).clone()
-    _rescale(work, 1.0 / factor, -offset / factor)
-    scaling = _Scaling(factor, offset, float(factor[0]) if isinstance(loss, MeanSquare) else 1.0)
-
-    def scaled(samples: Samples) -> Samples:
-        weight = samples.weight
-        return Samples(
-            samples.x.to(work.device, work.dtype),
-            (samples.y.to(work.device, work.dtype) - offset) / factor,
-            None if weight is None else weight.to(work.device, work.dtype),
-        )
-
-    return work, scaled(train), None if test is None else scaled(test), scaling
-
-
-@torch.no_grad()
-def _rescale(model: Network, factor: Tensor, offset: Tensor) -> None:
-    """Make the model's outputs factor * y + offset, in place, by the weights of its last layer."""
-    layer, nodes = model.layers[-1], model.nodes[-1]
-    nodes.node_bias.mul_(factor).add_(offset)
-    if nodes.arities:
-        nodes.node_scale.mul_(factor)
-        return
-    layer.coef.mul_(factor[:, None, None])
-    layer.scale_base.mul_(factor[:, None])
-    layer.symbolic_affine[..., 2:].mul_(factor[:, None, None])
-    nodes.sum_bias.mul_(factor)
-    if bool((nodes.sum_scale == 1).all() & (nodes.node_scale == 1).all()):
-        _settle_bias(layer, nodes)
-
-
-def _settle_bias(layer: torch.nn.Module, nodes: torch.nn.Module) -> None:
-    """Move a sum node's constant into the d of its first symbolic edge, where it has one."""
-    for o in range(layer.out_features):
-        symbolic = (layer.symbolic_code[o] != 0).nonzero()
-        if len(symbolic):
-            layer.symbolic_affine[o, int(symbolic[0]), 3] += nodes.node_bias[o] + nodes.sum_bias[o]
-            nodes.node_bias[o] = nodes.sum_bias[o] = 0.0
 
 
 def _judges(
@@ -181,27 +133,3 @@ def _judges(
         return Samples(train.x[index], train.y[index], weight)
 
     return rows(order[held:]), rows(order[:held])
-
-
-class _Best:
-    """The best parameters seen, so that a run that is cut short loses nothing (but the last
-    fifth of a second, without early stopping: copies cost time)."""
-
-    def __init__(self, model: Network, record: Recorder) -> None:
-        self.record, self.objective, self.judge = record, record.objective, record.judge
-        self.value, self.layers, self.taken = math.inf, model.clone(), -math.inf
-
-    @torch.no_grad()
-    def look(self, model: Network, history: History) -> None:
-        if self.judge is None:
-            if time.monotonic() < self.taken + 0.2:
-                return
-            value = self.record.value
-        else:
-            value = float(self.objective.data_term(model, self.judge))
-        if value < self.value:
-            self.value, self.layers, self.taken = value, model.clone(), time.monotonic()
-
-    def restore(self, model: Network) -> None:
-        if math.isfinite(self.value):
-            model.layers, model.nodes = self.layers.layers, self.layers.nodes

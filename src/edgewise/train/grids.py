@@ -19,7 +19,9 @@ def update_grids(model: Network, x: Tensor) -> None:
     for layer, nodes in zip(model.layers, model.nodes, strict=True):
         old = layer.basis_tensors
         new = layer.basis.adapt(x, old)
-        layer.set_basis(layer.basis, new, bases.moved(layer.basis, old, layer.coef, layer.basis, new))
+        layer.set_basis(
+            layer.basis, new, bases.moved(layer.basis, old, layer.coef, layer.basis, new)
+        )
         x = nodes(layer(x))
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 @dataclass
 class History:
-    """One row a step: step, train_loss, test_loss (None without test data), penalty, seconds.
+    """One row a step, of Adam one in ten: step, train_loss, test_loss (None without test data),
+    penalty, seconds.
 
     Losses are roots of the mean square for ``loss_name`` "rmse", else the loss itself; ``events``
     holds (step, text) for what changed on the way (grids, restarts, solvers). Rows can be read by

@@ -1,4 +1,4 @@
-"""What a fit makes small: a loss on samples, with its curvature where second-order solvers need it."""
+"""What a fit makes small: a loss on samples, with the curvature that second-order solvers need."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from edgewise.train.penalties import EdgeNorms, EdgeSparsity, edge_norms
 # Rows of the Jacobian are made in blocks of at most this many numbers (256 MiB in float64).
 _BLOCK = 1 << 25
 # Weight of the prior of smoothness, in samples; see SecondOrder.
-_PRIOR = 4.0
+PRIOR = 4.0
 
 
 class MeanSquare:
-    """mean over samples (weighted) and outputs of (y - t)^2; shown as its root, in the target's unit."""
+    """Weighted mean over samples and outputs of (y - t)^2; shown as its root."""
 
     name = "rmse"
     second_order = True
@@ -88,7 +88,9 @@ def make_loss(loss: str | Loss | Callable[[Tensor, Tensor], Tensor] | None) -> L
         return loss
     if callable(loss):
         return CallableLoss(loss)
-    raise InputError(f"loss is {loss!r}; expected 'mse', 'cross_entropy' or a callable (y, target).")
+    raise InputError(
+        f"loss is {loss!r}; expected 'mse', 'cross_entropy' or a callable (y, target)."
+    )
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ class Objective:
 
     def data_term(self, model: Network, data: Samples) -> Tensor:
         return self.loss(model(data.x), data.y, shares(data))
+
+    def penalty_term(self, model: Network, data: Samples) -> float:
+        return 0.0 if self.penalty is None else float(self.penalty(model, data.x))
 
     def __call__(self, model: Network, data: Samples) -> Tensor:
         """The whole objective: differentiable scalar."""
@@ -114,22 +119,37 @@ def shares(data: Samples) -> Tensor:
     return data.weight / data.weight.sum()
 
 
+def effective_count(data: Samples) -> float:
+    """(sum w)^2 / sum w^2 (L. Kish, *Survey Sampling*, 1965): N for equal weights of any size."""
+    share = shares(data)
+    return float(1.0 / share.square().sum().clamp_min(1e-300))
+
+
 class SecondOrder:
     """An objective as Levenberg-Marquardt wants it: functions of the vector theta.
 
     ``linearise`` fixes the penalty's norms at theta (the inputs of each layer held), ``value`` uses
     the norms of the last linearisation, so that both speak of the same function.
 
-    A prior of smoothness, 4/N of the current loss times the second differences of the coefficients
-    squared, weighs about as much as a handful of samples. It holds the coefficients at the ends of
-    a range, which few samples see through tiny basis values, and vanishes with the loss.
+    A prior of smoothness, ``prior``/N of the current loss times the second differences of the
+    coefficients squared, weighs about as much as a handful of samples. It holds the coefficients at
+    the ends of a range, which few samples see through tiny basis values, and vanishes with the loss.
     """
 
-    def __init__(self, model: Network, at: Layout, objective: Objective, data: Samples) -> None:
+    def __init__(
+        self,
+        model: Network,
+        at: Layout,
+        objective: Objective,
+        data: Samples,
+        prior: float = PRIOR,
+    ) -> None:
+        self.prior = prior / effective_count(data)
         self.model, self.at, self.objective, self.data = model, at, objective, data
         self._norms: list[EdgeNorms] = []
         self._prior = 0.0
-        self.data_loss = math.inf  # the data term at the last linearisation
+        # the parts of the objective at the last linearisation
+        self.data_loss, self.penalty_value = math.inf, 0.0
         factory = {"dtype": data.x.dtype, "device": data.x.device}
         self._roughness = [layer.basis.roughness(**factory) for layer in model.layers]
 
@@ -160,9 +180,11 @@ class SecondOrder:
                 H += torch.einsum("byp,byz,bzq->pq", J, curvature, J)
             g += J.flatten(0, 1).T @ slope.flatten()
         self.data_loss = total
-        self._prior = _PRIOR * total / len(data)
+        self._prior = self.prior * total
         total += self._smoothness(theta)
-        for R, block, where in zip(self._roughness, self._blocks(theta), self._slices(), strict=True):
+        for R, block, where in zip(
+            self._roughness, self._blocks(theta), self._slices(), strict=True
+        ):
             E, F = block.shape
             slope = torch.zeros_like(block)
             slope[:, :-1] = 2 * self._prior * block[:, :-1] @ R
@@ -170,16 +192,18 @@ class SecondOrder:
             square = H[where, where].view(E, F, E, F)
             edges = torch.arange(E, device=theta.device)
             square[edges, :-1, edges, :-1] += 2 * self._prior * R
-        self._norms = self._make_norms()
-        for norms, block, where in zip(self._norms, self._blocks(theta), self._slices(), strict=False):
+        self._norms, self.penalty_value = self._make_norms(), 0.0
+        for norms, block, where in zip(
+            self._norms, self._blocks(theta), self._slices(), strict=False
+        ):
             curvature, slope = norms.curvature(block)
             E, F = block.shape
-            total += norms.value(block)
+            self.penalty_value += norms.value(block)
             g[where] += slope.flatten()
             square = H[where, where].view(E, F, E, F)
             edges = torch.arange(E, device=theta.device)
             square[edges, :, edges, :] += curvature
-        return total, H, g
+        return total + self.penalty_value, H, g
 
     def _smoothness(self, theta: Tensor) -> float:
         return self._prior * sum(

@@ -5,9 +5,9 @@ v_oi = std(phi_oi) in the first layer (so that the unit of an input does not mat
 
     R = sum_l [ l1 sum v + entropy (H_row + H_col) + coef sum |c| / O + coefdiff sum |diff c| / O ]
 
-as in Liu et al., *KAN* (2024), eq. 2.17-2.20, in the normalised form of *KAN 2.0*. Dividing by the
-input's spread makes a hidden node that shrinks its values pay for the steeper curve behind it; pykan
-softens by 0.1, which lets nodes of tiny values carry a function almost for free.
+as in Liu et al., *KAN* (2024), eq. 2.17-2.20, in the normalised form of *KAN 2.0*. Dividing by
+the input's spread makes a hidden node that shrinks its values pay for the steeper curve behind it;
+pykan softens by 0.1, which lets nodes of tiny values carry a function almost for free.
 """
 
 from __future__ import annotations

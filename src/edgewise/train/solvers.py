@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,18 +15,16 @@ from edgewise.nn.jacobian import layout, pack, unpack
 from edgewise.optim.levenberg_marquardt import minimise
 from edgewise.problems.dataset import Samples
 from edgewise.train.grids import update_grids
-from edgewise.train.history import History
-from edgewise.train.objective import Objective, SecondOrder
+from edgewise.train.objective import PRIOR, Objective, SecondOrder
+from edgewise.train.recorder import Recorder
 
 # Adam's steps are cheap: every one of so many is noted.
 _ADAM_RECORDS = 10
 
-Callback = Callable[[Network, History], bool | None]
-
 
 @dataclass(frozen=True)
 class GridUpdates:
-    """Grid updates from samples: ``number`` of them, evenly spaced, in the first ``until`` steps."""
+    """Grid updates from samples: ``number`` of them, evenly, in the first ``until`` steps."""
 
     number: int = 10
     until: int = 50
@@ -39,12 +36,16 @@ class GridUpdates:
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
-    """Second order in float64: ``steps`` accepted steps at most, from the damping given."""
+    """Second order in float64: ``steps`` accepted steps at most, from the damping given.
+
+    smoothness: weight, in samples, of a prior that holds what few samples see; see SecondOrder.
+    """
 
     steps: int = 100
     damping: float = 1e-2
     tolerance: float = 1e-8
     grids: GridUpdates = GridUpdates(0)
+    smoothness: float = PRIOR
     name = "LM"
 
     def run(self, model: Network, objective: Objective, data: Samples, record: Recorder) -> None:
@@ -62,7 +63,7 @@ class LevenbergMarquardt:
             at = layout(model)
             if at.size == 0:
                 return
-            function = SecondOrder(model, at, objective, data)
+            function = SecondOrder(model, at, objective, data, self.smoothness)
             start = pack(model, at)
             if not math.isfinite(function.value(start)):
                 raise FitError(
@@ -77,7 +78,9 @@ class LevenbergMarquardt:
                 damping=damping,
                 tolerance=self.tolerance,
                 floor=1e-32,
-                callback=lambda _, theta, loss, f=function: record.step(f.model, loss, f.data_loss),
+                callback=lambda _, theta, loss, f=function: record.step(
+                    f.model, f.data_loss, f.penalty_value
+                ),
             )
             unpack(model, at, result.theta)
             damping, done = result.damping, done + max(result.steps, 1)
@@ -117,15 +120,15 @@ class LBFGS:
             )
             while done < stop and not record.stopped:
 
-                def closure() -> Tensor:
+                def closure(optimiser: torch.optim.LBFGS = optimiser) -> Tensor:
                     optimiser.zero_grad()
                     loss = objective(model, data)
                     loss.backward()
                     return loss
 
-                loss = float(optimiser.step(closure).detach())
+                optimiser.step(closure)
                 done += 1
-                record.step(model, loss)
+                record.step(model)
 
 
 @dataclass(frozen=True)
@@ -139,9 +142,17 @@ class Adam:
     grids: GridUpdates = GridUpdates()
     name = "Adam"
 
-    def run(self, model: Network, objective: Objective, data: Samples, record: Recorder) -> None:
+    def run(
+        self,
+        model: Network,
+        objective: Objective,
+        data: Samples,
+        record: Recorder,
+        batches: Iterator[Samples] | None = None,
+    ) -> None:
         optimiser = torch.optim.Adam(trainable(model), lr=self.lr)
-        batches = minibatches(data, self.batch, self.seed)
+        batches = batches or minibatches(data, self.batch, self.seed)
+        noted = 0
         for step in range(self.steps):
             if self.grids.due(step):
                 update_grids(model, data.x)
@@ -153,19 +164,21 @@ class Adam:
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise FitError(
-                    f"The loss became {value} at Adam step {step}. Lower lr (now {self.lr}), or scale "
-                    "the inputs and targets to about unit size."
+                    f"The loss became {value} at Adam step {step}. Lower lr (now {self.lr}), or "
+                    "scale the inputs and targets to about unit size."
                 )
             optimiser.step()
-            if step % _ADAM_RECORDS == 0 and record.step(model, value):
-                return
+            if step % _ADAM_RECORDS == 0 or step == self.steps - 1:
+                since, noted = step + 1 - noted, step + 1
+                if record.step(model, steps=since):
+                    return
 
 
 def trainable(model: Network) -> list[Tensor]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
-def minibatches(data: Samples, batch: int | None, seed: int):
+def minibatches(data: Samples, batch: int | None, seed: int) -> Iterator[Samples]:
     """Endless batches without replacement; the order of an epoch depends on (seed, epoch) alone."""
     N = len(data)
     if batch is None or batch <= 0 or batch >= N:
@@ -178,75 +191,3 @@ def minibatches(data: Samples, batch: int | None, seed: int):
             weight = None if data.weight is None else data.weight[rows]
             yield Samples(data.x[rows], data.y[rows], weight)
         epoch += 1
-
-
-@dataclass
-class Recorder:
-    """Writes the history, keeps the best parameters, and says when to stop.
-
-    Best means the smallest data loss among steps of the same structure; with ``patience``, on
-    ``judge`` samples, and the run stops after that many steps without a better value.
-    """
-
-    history: History
-    objective: Objective
-    data: Samples
-    test: Samples | None = None
-    judge: Samples | None = None
-    patience: int | None = None
-    callbacks: Sequence[Callback] = ()
-    metrics: Sequence[Callable[..., Tensor | float]] = ()
-    deadline: float | None = None
-    scale: float = 1.0
-    advance: Callable[[History], None] | None = None
-    stopped: str = ""
-    value: float = math.inf  # the objective at the last step noted
-    started: float = field(default_factory=time.monotonic)
-    _best: float = math.inf
-    _since: int = 0
-
-    @torch.no_grad()
-    def step(self, model: Network, value: float, train: float | None = None) -> bool:
-        """Note one accepted step with objective ``value`` and its data term, if that is known; True
-        asks the solver to stop."""
-        self.value = value
-        history = self.history
-        loss = self.objective.loss
-        if train is None:
-            train = float(self.objective.data_term(model, self.data))
-        test = None if self.test is None else float(self.objective.data_term(model, self.test))
-        history.step.append(len(history.step))
-        history.train_loss.append(loss.shown(train) * self.scale)
-        history.test_loss.append(None if test is None else loss.shown(test) * self.scale)
-        history.penalty.append(max(value - train, 0.0))
-        history.seconds.append(time.monotonic() - self.started)
-        for metric in self.metrics:
-            name = getattr(metric, "__name__", type(metric).__name__)
-            history.metrics.setdefault(name, []).append(float(metric(model)))
-        self._judge(model, train if self.penalty_free else value)
-        for callback in self.callbacks:
-            if callback(model, history):
-                self.stopped = "callback"
-        if self.advance is not None:
-            self.advance(history)
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            self.stopped = "time limit"
-        return bool(self.stopped)
-
-    @property
-    def penalty_free(self) -> bool:
-        return self.objective.penalty is None
-
-    def _judge(self, model: Network, value: float) -> None:
-        if self.patience is None or self.judge is None:
-            return
-        held_out = float(self.objective.data_term(model, self.judge))
-        if held_out < self._best:
-            self._best, self._since = held_out, 0
-        else:
-            self._since += 1
-            if self._since >= self.patience:
-                self.stopped = "early stopping"
-
-    def note(self, text: str) -> None:
-        self.history.events.append((len(self.history), text))

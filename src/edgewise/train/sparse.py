@@ -16,7 +16,7 @@ from edgewise.optim.levenberg_marquardt import minimise
 from edgewise.problems.dataset import Samples
 from edgewise.train.objective import Objective, SecondOrder
 from edgewise.train.penalties import input_scale
-from edgewise.train.solvers import Recorder
+from edgewise.train.recorder import Recorder
 
 # An edge's normalised std below which it is off already.
 _OFF = 1e-3
@@ -28,7 +28,7 @@ def eliminate(model: Network, objective: Objective, data: Samples, record: Recor
     """Zero edges, weakest first, as long as the penalised objective falls; in place."""
     at = layout(model)
     tried: set[tuple[int, int, int]] = set()
-    while not record.stopped:
+    while not (record.stopped or record.late()):
         weakest = _weakest(model, data.x, tried)
         if weakest is None:
             return
@@ -44,7 +44,7 @@ def eliminate(model: Network, objective: Objective, data: Samples, record: Recor
         )
         if result.loss < before:
             unpack(model, at, result.theta)
-            record.step(model, result.loss)
+            record.step(model)
         else:
             unpack(model, at, kept)
 
