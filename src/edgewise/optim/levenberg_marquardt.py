@@ -59,8 +59,8 @@ def minimise(
     """
     value, H, g = linearise(theta)
     small_steps = accepted = 0
-    status = "steps"
-    while accepted < steps:
+    status = "converged" if value <= floor else "steps"
+    while status == "steps" and accepted < steps:
         trial = _descend(H, g, theta, loss, value, damping)
         if trial is None:
             status = "stalled"
@@ -80,7 +80,12 @@ def minimise(
 
 
 def _descend(
-    H: Tensor, g: Tensor, theta: Tensor, loss: Callable[[Tensor], float], value: float, damping: float
+    H: Tensor,
+    g: Tensor,
+    theta: Tensor,
+    loss: Callable[[Tensor], float],
+    value: float,
+    damping: float,
 ) -> tuple[Tensor, float] | None:
     """The first step along growing lam that lowers the loss, with the lam to go on from."""
     if not math.isfinite(value) or not bool(torch.isfinite(g).all()):

@@ -132,8 +132,9 @@ class SecondOrder:
     the norms of the last linearisation, so that both speak of the same function.
 
     A prior of smoothness, ``prior``/N of the current loss times the second differences of the
-    coefficients squared, weighs about as much as a handful of samples. It holds the coefficients at
-    the ends of a range, which few samples see through tiny basis values, and vanishes with the loss.
+    coefficients squared, weighs about as much as a handful of samples. It holds the coefficients
+    at the ends of a range, which few samples see through tiny basis values, and vanishes with the
+    loss.
     """
 
     def __init__(
