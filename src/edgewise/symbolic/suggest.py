@@ -1,7 +1,7 @@
 """Which primitives could stand on an edge: c f(a x + b) + d fitted to samples of its curve.
 
 c and d are linear; a and b come from a coarse table of starts in units of the samples' range, and
-the best of them are polished together with c and d by Levenberg-Marquardt, all starts at once.
+the best of them are polished by Levenberg-Marquardt with c and d eliminated, all starts at once.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from torch import Tensor
 from edgewise.symbolic.primitives import PRIMITIVES, Primitive, primitive
 
 # Of functions that differ by a shift or a sign only, one is searched: cos is sin, arccos is arcsin.
+_SYMMETRIC = frozenset({"gaussian", "cosh", "tanh", "sinh", "arctan", "arcsinh"})  # a > 0 will do
 _TWINS = frozenset({"cos", "arccos", "0"})
-_STARTS_POLISHED = 4
-_POLISH_STEPS = 25
+_STARTS_POLISHED, _BANDS = 8, 5
+_POLISH_STEPS = 30
 _TINY = 1e-300
 
 
@@ -121,10 +122,25 @@ def _coarse(record: Primitive, z: Tensor, t: Tensor, frequency: float) -> Tensor
     # a function that is flat to rounding on the samples says nothing
     usable = norm > 1e-20 * f.square().sum(1).clamp_min(_TINY)
     r2 = torch.where(usable, (centred @ t).square() / (norm * t.square().sum() + _TINY), 0.0)
-    best = r2.topk(min(_STARTS_POLISHED, len(r2))).indices
+    best = _spread_out(r2, a)
     best = best[usable[best]]
     c = (centred[best] @ t) / norm[best]
     return torch.stack([a[best], b[best], c, -c * f[best].mean(1)], dim=1)
+
+
+def _spread_out(r2: Tensor, a: Tensor) -> Tensor:
+    """The best entries, one a slope a, and the best in each band of |a|: neighbours share a valley,
+    and the largest valley need not be the deepest."""
+    slopes, group = a.unique(return_inverse=True)
+    if len(slopes) <= 2:
+        return r2.topk(min(_STARTS_POLISHED, len(r2))).indices
+    top = torch.full((len(slopes),), -1.0, dtype=r2.dtype).scatter_reduce(0, group, r2, "amax")
+    first = (r2 == top[group]).nonzero()[:, 0]
+    ranked = first[r2[first].argsort(descending=True)]
+    size = a[ranked].abs().log()
+    band = ((size - size.min()) / (size.max() - size.min() + 1e-9) * _BANDS).long()
+    best_of_band = [ranked[band == n][:1] for n in range(_BANDS)]
+    return torch.cat([ranked[: _STARTS_POLISHED - _BANDS], *best_of_band]).unique()
 
 
 def _starts(record: Primitive, frequency: float) -> tuple[Tensor, Tensor]:
@@ -132,7 +148,7 @@ def _starts(record: Primitive, frequency: float) -> tuple[Tensor, Tensor]:
     if record.name == "x":
         return torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
     positive = torch.logspace(math.log10(0.1), math.log10(frequency), 33, dtype=torch.float64)
-    a = torch.cat([positive, -positive])
+    a = positive if record.name in _SYMMETRIC else torch.cat([positive, -positive])
     # Where u = 0 lies, z0 = -b/a: inside the range, and outside at distances that double.
     far = 1 + torch.logspace(-6, 1, 15, dtype=torch.float64)
     z0 = torch.cat([torch.linspace(-1, 1, 21, dtype=torch.float64), far, -far])
@@ -169,37 +185,73 @@ Groups = Sequence[tuple[Primitive, int]]
 
 
 def _polish(groups: Groups, z: Tensor, t: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Levenberg-Marquardt on theta (S, 4), every start with its own damping: theta, loss (S,)."""
-    damping = torch.full((len(theta),), 1e-3, dtype=torch.float64)
-    loss, H, g = _normal(groups, z, t, theta)
+    """Levenberg-Marquardt on (a, b) of theta (S, 4), every start with its own damping; c and d follow.
+
+    With c and d eliminated the valley of nearly equal curves is short: f is centred and scaled to the
+    target, and the slopes are taken orthogonal to 1 and f (G. Golub and V. Pereyra, 1973; the
+    approximation of L. Kaufman, 1975). Returns theta and the mean square (S,).
+    """
+    free = torch.cat([_free(record).expand(count, 2) for record, count in groups])
+    ab = theta[:, :2].clone()
+    damping = torch.full((len(ab),), 1e-3, dtype=torch.float64)
+    state = _projected(groups, z, t, ab, free)
     for _ in range(_POLISH_STEPS):
+        loss, H, g, *_ = state
         D = H.diagonal(dim1=-2, dim2=-1)
         D = D + 1e-12 * D.amax(1, keepdim=True) + _TINY
-        factor, info = torch.linalg.cholesky_ex(H + torch.diag_embed(damping[:, None] * D))
-        step = torch.cholesky_solve(g[..., None], factor)[..., 0]
-        step = torch.where((info == 0)[:, None] & torch.isfinite(step), step, 0.0)
-        trial = theta - step
-        trial_loss, trial_H, trial_g = _normal(groups, z, t, trial)
-        better = trial_loss < loss
-        theta = torch.where(better[:, None], trial, theta)
-        loss = torch.where(better, trial_loss, loss)
-        H = torch.where(better[:, None, None], trial_H, H)
-        g = torch.where(better[:, None], trial_g, g)
+        step = torch.linalg.solve(H + torch.diag_embed(damping[:, None] * D), g[..., None])[..., 0]
+        step = torch.where(torch.isfinite(step), step, 0.0)
+        trial = ab + step * free
+        new = _projected(groups, z, t, trial, free)
+        better = new[0] < loss
+        ab = torch.where(better[:, None], trial, ab)
+        state = tuple(
+            torch.where(better.view(-1, *[1] * (old.ndim - 1)), fresh, old)
+            for fresh, old in zip(new, state, strict=True)
+        )
         damping = torch.where(better, damping / 5, damping * 8).clamp(1e-15, 1e12)
-    return theta, loss
+    loss, _, _, c, mean = state
+    return torch.stack([ab[:, 0], ab[:, 1], c, t.mean() - c * mean], dim=1), loss
 
 
-def _normal(groups: Groups, z: Tensor, t: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean square, J'J and J'r of c f(a z + b) + d - t for each row of theta (S, 4)."""
-    a, b, c, d = (column[:, None] for column in theta.unbind(1))
-    u = a * z + b
+def _free(record: Primitive) -> Tensor:
+    """Which of a and b matter once c and d are fitted."""
+    if record.name == "x":
+        kept = (0.0, 0.0)
+    elif _scale_free(record):
+        kept = (0.0, 1.0)
+    elif record.name == "exp":
+        kept = (1.0, 0.0)
+    else:
+        kept = (1.0, 1.0)
+    return torch.tensor([kept], dtype=torch.float64)
+
+
+def _projected(
+    groups: Groups, z: Tensor, t: Tensor, ab: Tensor, free: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """For each (a, b): mean square, Gauss-Newton matrix and descent of the projected problem, c, and
+    the mean of f."""
+    u = ab[:, :1] * z + ab[:, 1:]
     parts = u.split([count for _, count in groups])
     f = torch.cat([record.torch(part) for (record, _), part in zip(groups, parts, strict=True)])
     slope = torch.cat(
         [record.derivative(part) for (record, _), part in zip(groups, parts, strict=True)]
     )
-    r = c * f + d - t
+    N = len(z)
+    mean = f.mean(1)
+    centred = f - mean[:, None]
+    norm = centred.square().sum(1).clamp_min(_TINY)
+    target = t - t.mean()
+    c = (centred @ target) / norm
+    r = target - c[:, None] * centred
     loss = r.square().mean(1)
-    loss = torch.where(torch.isfinite(loss), loss, math.inf)
-    J = torch.stack([c * slope * z, c * slope, f, torch.ones_like(f)], dim=2).nan_to_num(0, 0, 0)
-    return loss, J.mT @ J / len(z), (J.mT @ r.nan_to_num(0, 0, 0)[..., None])[..., 0] / len(z)
+    # differences of nearly equal numbers: a function that is flat to rounding fits anything
+    flat = norm < 1e-18 * f.square().sum(1)
+    loss = torch.where(torch.isfinite(loss) & ~flat, loss, math.inf)
+    J = c[:, None, None] * torch.stack([slope * z, slope], dim=1)  # (S, 2, N)
+    J = J - J.mean(2, keepdim=True)
+    J = J - ((J @ centred[..., None]) / norm[:, None, None]) * centred[:, None]
+    J = (J * free[..., None]).nan_to_num(0, 0, 0)
+    descent = (J @ r.nan_to_num(0, 0, 0)[..., None])[..., 0] / N
+    return loss, J @ J.mT / N, descent, c.nan_to_num(0, 0, 0), mean.nan_to_num(0, 0, 0)
