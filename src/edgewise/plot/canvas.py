@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import unicodedata
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+if TYPE_CHECKING:
+    from edgewise.nn import KANLayer
 
 NUMERIC = "#1a1a1a"
 SYMBOLIC = "#c8102e"
@@ -17,6 +21,13 @@ BOTH = "#7b2d8b"
 DATA = "#8aa9c8"
 GREY = "#8c8c8c"
 BLUE = "#1f5fa8"
+
+
+def colour_of(layer: KANLayer, i: int, j: int) -> str:
+    """Numeric edges are black, symbolic ones red, those with both parts purple."""
+    if layer.symbolic_code[j, i] == 0:
+        return NUMERIC
+    return SYMBOLIC if layer.mask[j, i] == 0 else BOTH
 
 
 # Fonts with the letters of East Asia, as systems ship them.
@@ -59,8 +70,10 @@ class Picture(Figure):
 
 def new_figure(width: float, height: float, *, constrained: bool = False) -> Figure:
     """An empty white figure, in inches, apart from pyplot and from any style that is set there."""
-    layout = "constrained" if constrained else "none"
-    return Picture(figsize=(width, height), facecolor="white", layout=layout)  # type: ignore[arg-type]
+    fig = Picture(figsize=(width, height), facecolor="white")
+    engine = ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.09) if constrained else "none"
+    fig.set_layout_engine(engine)  # type: ignore[arg-type]
+    return fig
 
 
 def axes_or_new(ax: Axes | None, width: float = 5.2, height: float = 3.8) -> Axes:

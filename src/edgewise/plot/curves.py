@@ -36,6 +36,12 @@ def grid_range(layer: KANLayer) -> tuple[np.ndarray, np.ndarray]:
     return array(lower), array(upper)
 
 
+def knots(layer: KANLayer, i: int) -> np.ndarray:
+    """The knots of input i, in order; none for a basis without a grid."""
+    grid = layer.basis_tensors.get("grid")
+    return np.zeros(0) if grid is None else array(grid[i])
+
+
 def data_range(trace: Trace, l: int) -> tuple[np.ndarray, np.ndarray]:
     """Least and greatest value (I,), (I,) that enters layer l; an input that never varies gets
     a little room, so that its curve can be drawn."""

@@ -54,6 +54,8 @@ def network(
     how many are hidden. formulas: whole c f(a x + b) + d below symbolic edges, not only the name.
     Returns a matplotlib Figure of vectors only. Raises InputError for arguments that do not fit.
     """
+    from edgewise.plot.canvas import colour_of
+
     if max_edges < 1 or curve_points < 2:
         raise InputError(
             f"max_edges is {max_edges} and curve_points {curve_points}; expected >= 1 and >= 2."
@@ -80,10 +82,11 @@ def network(
         notes=_notes(model, live, edges),
     )
     lines = _curves(model, edges, ranges, curve_points)
+    layers = curves.layers(model)
     return _draw(plan, lines, {
         e: opacity(1.0, np.inf) if by_layer is None else opacity(by_layer[e[0]][e[2], e[1]], beta)
         for e in edges
-    }, {e: _colour(model, e) for e in edges})  # fmt: skip
+    }, {e: colour_of(layers[e[0]], e[1], e[2]) for e in edges})  # fmt: skip
 
 
 def _check_trace(model: Network, trace: Trace) -> None:
@@ -104,16 +107,6 @@ def _names(
     if len(names) != count:
         raise InputError(f"{argument} has {len(names)} names; expected {count}.")
     return [str(name) for name in names]
-
-
-def _colour(model: Network, edge: Edge) -> str:
-    from edgewise.plot.canvas import BOTH, NUMERIC, SYMBOLIC
-
-    l, i, j = edge
-    layer = curves.layers(model)[l]
-    if layer.symbolic_code[j, i] == 0:
-        return NUMERIC
-    return SYMBOLIC if layer.mask[j, i] == 0 else BOTH
 
 
 def _captions(model: Network, edges: Sequence[Edge], formulas: bool) -> dict[Edge, str]:
@@ -159,7 +152,11 @@ def _curves(
             known = column[np.isfinite(column)]
             least, most = (known.min(), known.max()) if known.size else (0.0, 0.0)
             flat = most - least <= 1e-9 * max(abs(least), abs(most), 1e-300)
-            lines[edge] = 0.0 * column + 0.5 if flat else (column - least) / (most - least)
+            line = 0.0 * column + 0.5 if flat else (column - least) / (most - least)
+            # A pole or a step is no steep slope: the line is broken there.
+            jump = (np.abs(np.diff(line)) > 0.6) & (column[1:] * column[:-1] < 0)
+            line[:-1][jump] = np.nan
+            lines[edge] = line
     return lines
 
 

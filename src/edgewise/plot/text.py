@@ -64,6 +64,7 @@ def _signed(value: float) -> str:
     return f"− {number(-value)}" if value < 0 else f"+ {number(value)}"
 
 
+_ARGUMENT = re.compile(r"(?<![A-Za-z])x(?![A-Za-z])")
 _RAISED = str.maketrans("0123456789-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁻")
 
 
@@ -80,12 +81,16 @@ def symbolic_text(name: str, affine: Sequence[float]) -> str:
     a, b, c, d = (float(v) for v in affine)
     inner = {1.0: "x", -1.0: "−x"}.get(a, f"{number(a)}x")
     if b != 0:
-        inner += f" {_signed(b)}"
-    if re.search(r"(?<![A-Za-z])x(?![A-Za-z])", name):
-        argument = inner if inner == "x" else f"({inner})"
-        if name == "x":
-            argument = inner if c == 1 else argument
-        value = re.sub(r"(?<![A-Za-z])x(?![A-Za-z])", lambda _: argument, name)
+        positive_first = a < 0 < b
+        inner = (
+            f"{number(b)} {inner.replace('−', '− ')}"
+            if positive_first
+            else (f"{inner} {_signed(b)}")
+        )
+    bare = inner == "x" or (name == "x" and c == 1)
+    if _ARGUMENT.search(name):
+        value = name.replace("(x)", f"({inner})")
+        value = _ARGUMENT.sub(inner if bare else f"({inner})", value) if value == name else value
     else:
         value = f"{name}({inner})"
     if c == -1:
