@@ -75,9 +75,7 @@ def fit(
     check_fit(model, dataset, chosen)
     rows, judge = _judges(like(model, dataset.train), patience, validation)
     scaling = Scaling.of(rows, chosen)
-    work = model.clone()
-    scaling.enter(work)
-    train = scaling.samples(rows)
+    work, train = scaling.entered(model, rows), scaling.samples(rows)
     objective = Objective(chosen, penalty if penalty is not None and penalty.strength else None)
     history = History(chosen.name)
     record = Recorder(

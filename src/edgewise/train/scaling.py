@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -54,12 +55,29 @@ class Scaling:
         """The samples with standardised targets."""
         return Samples(samples.x, (samples.y - self.offset) / self.factor, samples.weight)
 
-    def enter(self, model: Network) -> None:
-        """Make the model predict standardised targets, in place."""
-        rescale(model, 1.0 / self.factor, -self.offset / self.factor)
+    @torch.no_grad()
+    def entered(self, model: Network, train: Samples) -> Network:
+        """A copy that predicts standardised targets.
+
+        A start further from the targets than their mean knows nothing of them, not even their
+        unit: its outputs are then read as standardised, if that is nearer. Symbolic edges mean
+        their constants, so a network that has some is always taken at its word.
+        """
+        copy = model.clone()
+        rescale(copy, 1.0 / self.factor, -self.offset / self.factor)
+        if any(bool((layer.symbolic_code != 0).any()) for layer in model.layers):
+            return copy
+        t, share, loss = self.samples(train).y, shares(train), MeanSquare()
+        far, near = (float(loss(start(train.x), t, share)) for start in (copy, model))
+        unread = not far <= 1.0 and near < far if math.isfinite(far) else math.isfinite(near)
+        return model.clone() if unread and self.standardises else copy
+
+    @property
+    def standardises(self) -> bool:
+        return bool((self.factor != 1).any() | (self.offset != 0).any())
 
     def leave(self, model: Network) -> None:
-        """The inverse of ``enter``."""
+        """From standardised targets to the user's units, in place."""
         rescale(model, self.factor, self.offset)
 
     def shown(self, model: Network) -> Network:
