@@ -121,7 +121,12 @@ class KANLayer(nn.Module):
         return (self.mask == 0) & (self.symbolic_code != 0)
 
     def features(self, x: Tensor, order: int = 0) -> Tensor:
-        """[B_1..B_K, b] or first derivatives: (B, I) -> (B, I, K+1)."""
+        """[B_1..B_K, b] or first derivatives: (B, I) -> (B, I, K+1); 0 for an input of no spline."""
+        used = (self.mask != 0).any(0)
+        if not torch.compiler.is_compiling() and not bool(used.any()):
+            return x.new_zeros(*x.shape, self.basis.size + 1)
+        # an input that no spline reads may be infinite, and 0 times infinity is not 0
+        x = torch.where(used, x, 0.0)
         base = BASES_OF_RESIDUAL[self.base][order](x)
         return torch.cat(
             [self.basis.features(x, self.basis_tensors, order), base[..., None]], dim=-1
