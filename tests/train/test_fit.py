@@ -1,4 +1,4 @@
-"""The one fit: whatever the solver, data and units, what goes in stays and what comes out is best."""
+"""The one fit: whatever the solver, data and units, what came stays and the best comes out."""
 
 import math
 import time
@@ -324,7 +324,7 @@ def test_what_does_not_fit_is_named(data, options, error, words):
 def test_scores_and_class_numbers_are_no_probabilities():
     x, label, classes = two_moons(20)
     for targets in (3 * classes, classes - 0.5, label[:, None].expand(20, 2)):
-        with pytest.raises(DataError, match="sum to 1.*one_hot"):
+        with pytest.raises(DataError, match=r"sum to 1.*one_hot"):
             train.fit(small_model((2, 2)), (x, targets), loss="cross_entropy")
 
 

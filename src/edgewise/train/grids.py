@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from edgewise import bases
+from edgewise.errors import InputError
 from edgewise.nn import Network
 
 
@@ -34,7 +35,9 @@ def refine(model: Network, grid: int | list[int]) -> tuple[Network, float]:
     largest difference on the range, relative to the curve's largest value.
     """
     finer = model.clone()
-    sizes = [grid] * len(finer.layers) if isinstance(grid, int) else list(grid)
+    sizes = list(grid) if isinstance(grid, list | tuple) else [grid] * len(finer.layers)
+    if len(sizes) != len(finer.layers):
+        raise InputError(f"{len(sizes)} grid sizes came for {len(finer.layers)} layers.")
     change = 0.0
     for layer, size in zip(finer.layers, sizes, strict=True):
         basis = layer.basis.resized(size)
