@@ -3,4 +3,12 @@
 from edgewise.interpret.attribution import Attribution, attribute
 from edgewise.interpret.prune import prune, prune_edges, prune_inputs, remove_edges, select
 
-__all__ = ["Attribution", "attribute", "prune", "prune_edges", "prune_inputs", "remove_edges", "select"]
+__all__ = [
+    "Attribution",
+    "attribute",
+    "prune",
+    "prune_edges",
+    "prune_inputs",
+    "remove_edges",
+    "select",
+]

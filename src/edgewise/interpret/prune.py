@@ -24,16 +24,18 @@ def prune(
 
     Nodes scoring below ``node_th`` go first; then edges below ``edge_th`` (scores taken anew); then
     nodes that nothing enters or leaves. The mean of what is removed moves into the biases of the
-    nodes it fed, so that the output's mean stays. Inputs and outputs stay (see ``prune_inputs``).
-    Raises InputError when nothing would be left.
+    sums it fed; what the curves and products behind make of that moves into the outputs' biases,
+    so that the outputs' means stay. Inputs and outputs stay (see ``prune_inputs``).
+    Raises InputError when no output would depend on an input any more.
     """
     scores = scores or attribute(model, trace)
     keep = [scores.nodes[l] >= node_th for l in range(1, len(model.layers))]
     smaller = select(model, trace, keep)
     x = trace.inputs[0]
     again = smaller.trace(x)
-    smaller = prune_edges(smaller, again, edge_th=edge_th)
-    return _sweep(smaller, x)
+    smaller = _sweep(prune_edges(smaller, again, edge_th=edge_th), x)
+    _keep_means(smaller, trace)
+    return smaller
 
 
 def prune_edges(
@@ -45,9 +47,31 @@ def prune_edges(
     for l, layer in enumerate(smaller.layers):
         weak = (scores.edges[l] < edge_th) & layer.live
         remove_edges(smaller, l, weak, trace)
-    if not any(bool(layer.live.any()) for layer in smaller.layers):
-        raise InputError(f"edge_th {edge_th} would remove every edge; use a smaller threshold.")
+    if not _connected(smaller):
+        raise InputError(
+            f"With edge_th {edge_th} no output would depend on an input any more (scores of the last "
+            f"layer: at most {float(scores.edges[-1].max()):.3g}); use a smaller threshold."
+        )
+    _keep_means(smaller, trace)
     return smaller
+
+
+def _connected(model: Network) -> bool:
+    """Whether a path of live edges leads from an input to an output."""
+    reached = torch.ones(model.layers[0].in_features, dtype=torch.bool, device=model.device)
+    for layer, nodes in zip(model.layers, model.nodes, strict=True):
+        sums = (layer.live & reached).any(1)
+        reached = torch.zeros(nodes.out_features, dtype=torch.bool, device=model.device)
+        reached[torch.tensor(nodes.owner, device=model.device)[sums]] = True
+    return bool(reached.any())
+
+
+@torch.no_grad()
+def _keep_means(model: Network, trace: Trace) -> None:
+    """Shift the outputs, in place, to the means that they have in the trace."""
+    shift = trace.output.mean(0) - model(trace.inputs[0]).mean(0)
+    small = shift.abs() <= 1e-14 * trace.output.abs().amax(0)  # rounding: leave round constants
+    model.nodes[-1].node_bias += torch.where(small, torch.zeros_like(shift), shift)
 
 
 @torch.no_grad()
@@ -77,14 +101,19 @@ def prune_inputs(
     scores = scores or attribute(model, trace)
     kept = list(keep) if keep is not None else (scores.inputs >= threshold).nonzero()[:, 0].tolist()
     I = model.layers[0].in_features
-    if not kept or any(not 0 <= i < I for i in kept):
+    if not kept or any(type(i) is not int or not 0 <= i < I for i in kept):
         raise InputError(f"Inputs {kept} would be kept of {I}; at least one valid index is needed.")
+    if len(set(kept)) != len(kept):
+        raise InputError(f"Inputs {kept} name one twice.")
     smaller = model.clone()
     gone = torch.ones(I, dtype=torch.bool, device=model.device)
     gone[kept] = False
     remove_edges(smaller, 0, gone[None, :] & smaller.layers[0].live, trace)
     index = torch.tensor(kept, device=model.device)
-    _cut(smaller.layers[0], torch.arange(smaller.layers[0].out_features, device=model.device), index)
+    _keep_means(smaller, trace)
+    _cut(
+        smaller.layers[0], torch.arange(smaller.layers[0].out_features, device=model.device), index
+    )
     if smaller.input_names is not None:
         smaller.input_names = tuple(smaller.input_names[i] for i in kept)
     return smaller, kept
