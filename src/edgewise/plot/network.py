@@ -139,7 +139,7 @@ def _curves(
     ranges: Sequence[tuple[np.ndarray, np.ndarray]],
     points: int,
 ) -> Mapping[Edge, np.ndarray]:
-    """Each edge's curve over its range, scaled to [0, 1]: (points,); a constant lies at 1/2."""
+    """Each edge's curve in the unit square: (points, 2); a constant lies at height 1/2."""
     t = np.linspace(0.0, 1.0, points)[:, None]
     lines = {}
     for l, layer in enumerate(curves.layers(model)):
@@ -155,8 +155,8 @@ def _curves(
             line = 0.0 * column + 0.5 if flat else (column - least) / (most - least)
             # A pole or a step is no steep slope: the line is broken there.
             jump = (np.abs(np.diff(line)) > 0.6) & (column[1:] * column[:-1] < 0)
-            line[:-1][jump] = np.nan
-            lines[edge] = line
+            breaks = np.flatnonzero(jump) + 1
+            lines[edge] = np.insert(np.column_stack([t[:, 0], line]), breaks, np.nan, axis=0)
     return lines
 
 
@@ -209,9 +209,9 @@ def _draw_box(ax: Axes, edge: Edge, box: Box, line: np.ndarray, alpha: float, co
                   edgecolor=(*_rgb(colour), alpha), linewidth=0.6 if fine else 0.9)
     )  # fmt: skip
     free = 1.0 - 2.0 * _INSET
-    x = frame.x + frame.w * (_INSET + free * np.linspace(0.0, 1.0, len(line)))
+    at = np.array([frame.x, frame.y]) + frame.w * (_INSET + free * line)
     (artist,) = ax.plot(
-        x, frame.y + frame.h * (_INSET + free * line), color=colour, alpha=alpha, zorder=3,
+        at[:, 0], at[:, 1], color=colour, alpha=alpha, zorder=3,
         linewidth=0.9 if fine else 1.3, solid_capstyle="round", scalex=False, scaley=False,
     )  # fmt: skip
     artist.set_gid("edge-{}-{}-{}".format(*edge))
