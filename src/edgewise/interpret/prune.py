@@ -49,8 +49,8 @@ def prune_edges(
         remove_edges(smaller, l, weak, trace)
     if not _connected(smaller):
         raise InputError(
-            f"With edge_th {edge_th} no output would depend on an input any more (scores of the last "
-            f"layer: at most {float(scores.edges[-1].max()):.3g}); use a smaller threshold."
+            f"With edge_th {edge_th} no output would depend on an input any more (scores of the "
+            f"last layer: at most {float(scores.edges[-1].max()):.3g}); use a smaller threshold."
         )
     _keep_means(smaller, trace)
     return smaller
@@ -71,7 +71,7 @@ def _keep_means(model: Network, trace: Trace) -> None:
     """Shift the outputs, in place, to the means that they have in the trace."""
     shift = trace.output.mean(0) - model(trace.inputs[0]).mean(0)
     small = shift.abs() <= 1e-14 * trace.output.abs().amax(0)  # rounding: leave round constants
-    model.nodes[-1].node_bias += torch.where(small, torch.zeros_like(shift), shift)
+    model.nodes[-1].node_bias.add_(torch.where(small, torch.zeros_like(shift), shift))
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def remove_edges(model: Network, l: int, edges: Tensor, trace: Trace) -> None:
     """Switch off edges (O, I) bool of layer l in place; their means go into the sums' biases."""
     layer, nodes = model.layers[l], model.nodes[l]
     means = (trace.edges[l].mean(0) * edges).sum(1)
-    nodes.sum_bias += nodes.sum_scale * means.to(nodes.sum_bias)
+    nodes.sum_bias.add_(nodes.sum_scale * means.to(nodes.sum_bias))
     layer.mask[edges] = 0.0
     layer.symbolic_code[edges] = 0
     layer.symbolic_affine[edges] = 0.0
@@ -121,7 +121,7 @@ def prune_inputs(
 
 @torch.no_grad()
 def select(model: Network, trace: Trace, keep: Sequence[Tensor]) -> Network:
-    """A new network with the hidden nodes of ``keep`` only: keep[l - 1] (nodes,) bool for level l."""
+    """A new network with the hidden nodes of ``keep``: keep[l - 1] (nodes,) bool for level l."""
     smaller = model.clone()
     for l, kept in enumerate(keep):
         if not bool(kept.any()):
@@ -132,7 +132,7 @@ def select(model: Network, trace: Trace, keep: Sequence[Tensor]) -> Network:
         remove_edges(smaller, l + 1, gone[None, :] & smaller.layers[l + 1].live, trace)
         old = smaller.nodes[l]
         sums = torch.tensor([bool(kept[owner]) for owner in old.owner], device=model.device)
-        smaller.nodes[l] = _nodes_subset(old, kept, sums)
+        smaller.nodes[l] = _nodes_subset(old, kept, sums)  # type: ignore[index]
         rows = sums.nonzero()[:, 0]
         layer = smaller.layers[l]
         _cut(layer, rows, torch.arange(layer.in_features, device=model.device))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from edgewise.nn.layer import KANLayer
 from edgewise.nn.network import Network
+from edgewise.nn.nodes import Nodes
 
 _NODE_PARAMETERS = ("sum_scale", "sum_bias", "node_scale", "node_bias")
 
@@ -45,7 +46,7 @@ def layout(model: Network) -> Layout:
     return Layout(tuple(splines), tuple(symbols), tuple(starts), at)
 
 
-def _trainable(nodes: torch.nn.Module) -> list[Tensor]:
+def _trainable(nodes: Nodes) -> list[Tensor]:
     return [p for name in _NODE_PARAMETERS if (p := getattr(nodes, name)).requires_grad]
 
 
@@ -142,7 +143,7 @@ def _edge_columns(
         torch.mul(S[:, :, o, None], columns[:, None], out=block)
 
 
-def _node_columns(nodes: torch.nn.Module, sums: Tensor, S: Tensor, J: Tensor) -> None:
+def _node_columns(nodes: Nodes, sums: Tensor, S: Tensor, J: Tensor) -> None:
     """Fill the last columns of J with those of the nodes' trainable affine maps."""
     if not _trainable(nodes):
         return

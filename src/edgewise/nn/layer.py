@@ -31,7 +31,7 @@ def _silu_slope(x: Tensor) -> Tensor:
 
 
 # name -> (value, derivative) of the residual branch b(x)
-BASES_OF_RESIDUAL = {
+BASES_OF_RESIDUAL: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "silu": (nn.functional.silu, _silu_slope),
     "identity": (lambda x: x, torch.ones_like),
     "zero": (torch.zeros_like, torch.zeros_like),
@@ -82,7 +82,7 @@ class KANLayer(nn.Module):
         self.in_features, self.out_features = in_features, out_features
         self.basis, self.base = bases.make(basis), base
         self.primitives: tuple[EdgeFunction, ...] = ()
-        factory = {"dtype": dtype or torch.get_default_dtype(), "device": device}
+        factory: dict[str, Any] = {"dtype": dtype or torch.get_default_dtype(), "device": device}
         for name, tensor in self.basis.tensors(in_features, **factory).items():
             self.register_buffer(name, tensor)
         O, I, K = out_features, in_features, self.basis.size
@@ -121,7 +121,7 @@ class KANLayer(nn.Module):
         return (self.mask == 0) & (self.symbolic_code != 0)
 
     def features(self, x: Tensor, order: int = 0) -> Tensor:
-        """[B_1..B_K, b] or first derivatives: (B, I) -> (B, I, K+1); 0 for an input of no spline."""
+        """[B_1..B_K, b] or first derivatives: (B, I) -> (B, I, K+1); 0 at inputs of no spline."""
         used = (self.mask != 0).any(0)
         if not torch.compiler.is_compiling() and not bool(used.any()):
             return x.new_zeros(*x.shape, self.basis.size + 1)

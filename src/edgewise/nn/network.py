@@ -30,6 +30,10 @@ class Network(nn.Module):
     Reference: Liu et al., *KAN* (2024), eq. 2.5; *KAN 2.0* (2024) for products.
     """
 
+    # ModuleLists; typed by what they hold, which torch's own annotations cannot say
+    layers: Sequence[KANLayer]
+    nodes: Sequence[Nodes]
+
     def __init__(
         self,
         width: Width,
@@ -70,8 +74,8 @@ class Network(nn.Module):
             )
             nodes.append(node)
             in_features = node.out_features
-        self.layers = nn.ModuleList(layers)
-        self.nodes = nn.ModuleList(nodes)
+        self.layers = nn.ModuleList(layers)  # type: ignore[assignment]
+        self.nodes = nn.ModuleList(nodes)  # type: ignore[assignment]
         self.input_names = _names("input_names", input_names, levels[0][0])
         self.output_names = _names("output_names", output_names, in_features)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +37,7 @@ class Nodes(nn.Module):
         if n_sum + len(arities) == 0:
             raise InputError("A layer of width 0 was asked for; give it at least one node.")
         self.n_sum, self.arities = n_sum, tuple(arities)
-        factory = {"dtype": dtype or torch.get_default_dtype(), "device": device}
+        factory: dict[str, Any] = {"dtype": dtype or torch.get_default_dtype(), "device": device}
         n_in, n_out = self.in_features, self.out_features
         self.sum_scale = nn.Parameter(torch.ones(n_in, **factory), requires_grad=trainable)
         self.sum_bias = nn.Parameter(torch.zeros(n_in, **factory), requires_grad=trainable)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgewise.bases import Basis
-from edgewise.nn import Network
+from edgewise.nn import KANLayer, Network, Nodes
 from edgewise.problems.dataset import Samples
 from edgewise.train.history import History
 from edgewise.train.objective import Objective
@@ -109,8 +109,8 @@ class Recorder:
 class Snapshot:
     """A model's parts and the values of their tensors: a copy cheap enough for every step."""
 
-    layers: nn.ModuleList
-    nodes: nn.ModuleList
+    layers: Sequence[KANLayer]
+    nodes: Sequence[Nodes]
     parts: tuple[tuple[nn.Module, Basis | None, dict[str, Tensor]], ...]
 
     @classmethod

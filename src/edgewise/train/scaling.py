@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgewise.errors import DataError, FitError, InputError, ShapeError
-from edgewise.nn import Network
+from edgewise.nn import KANLayer, Network, Nodes
 from edgewise.problems.dataset import Dataset, Samples
 from edgewise.train.objective import CallableLoss, CrossEntropy, Loss, MeanSquare, shares
 
@@ -89,14 +89,14 @@ class Scaling:
 
 def like(model: Network, samples: Samples) -> Samples:
     """The samples in the model's dtype and on its device, without rows of weight 0."""
-    to = {"device": model.device, "dtype": model.dtype}
-    x, y, weight = samples.x.to(**to), samples.y.to(**to), samples.weight
+    device, dtype = model.device, model.dtype
+    x, y, weight = samples.x.to(device, dtype), samples.y.to(device, dtype), samples.weight
     if not bool(torch.isfinite(x).all() & torch.isfinite(y).all()):
         raise FitError(f"Some values are beyond {model.dtype}. Scale the data to about unit size.")
     if weight is None:
         return Samples(x, y)
-    counted = (weight > 0).to(model.device)
-    return Samples(x[counted], y[counted], weight.to(**to)[counted])
+    counted = (weight > 0).to(device)
+    return Samples(x[counted], y[counted], weight.to(device, dtype)[counted])
 
 
 def check_fit(model: Network, data: Dataset, loss: Loss) -> None:
@@ -139,7 +139,7 @@ def rescale(model: Network, factor: Tensor, offset: Tensor) -> None:
         _settle_bias(layer, nodes)
 
 
-def _settle_bias(layer: nn.Module, nodes: nn.Module) -> None:
+def _settle_bias(layer: KANLayer, nodes: Nodes) -> None:
     """Move a sum node's constant into the d of its first symbolic edge, where it has one."""
     for o in range(layer.out_features):
         symbolic = (layer.symbolic_code[o] != 0).nonzero()
