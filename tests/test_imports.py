@@ -30,6 +30,7 @@ LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 NEIGHBOURS = {
     ("kernels", "errors"),
     ("workers", "errors"),
+    ("io", "plot"),  # a report holds pictures
     ("recipes", "model"),
     ("estimators", "model"),
     ("estimators", "recipes"),

@@ -116,7 +116,7 @@ class _Printer:
         shown = [_fenced(self.show(f)) if f.is_Add else self.show(f) for f in factors]
         written = shown[0]
         for left, right, body in zip(factors, factors[1:], shown[1:], strict=False):
-            joined = left.is_Number and not _starts_with_number(right)
+            joined = left.is_Number and _may_follow_a_number(right)
             written += (_INVISIBLE_TIMES if joined else "<mo>&#x22C5;</mo>") + body
         return _row(written)
 
@@ -152,8 +152,11 @@ def _is_negative(e: sympy.Expr) -> bool:
     return bool(e.as_coeff_Mul()[0].is_negative) if not e.is_Add else False
 
 
-def _starts_with_number(e: sympy.Expr) -> bool:
-    return bool(e.is_Number or (e.is_Pow and e.base.is_Number))
+def _may_follow_a_number(e: sympy.Expr) -> bool:
+    """Not another number, and no name of several letters, which would look like one word."""
+    if e.is_Pow:
+        e = e.base
+    return not e.is_Number and not (e.is_Symbol and "normal" in name(e.name))
 
 
 def _sign(negative: bool) -> str:
