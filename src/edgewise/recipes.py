@@ -19,7 +19,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from edgewise.errors import DataError, EdgewiseError, InputError, ShapeError
+from edgewise.errors import DataError, FormulaError, InputError, ShapeError
 from edgewise.model import KAN, compile_formula
 from edgewise.problems.dataset import Samples, as_dataset
 from edgewise.symbolic import direct
@@ -28,7 +28,8 @@ from edgewise.symbolic.finish import Rows, finish, thinned
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.front import Candidate, choose, pareto, table
 from edgewise.symbolic.primitives import Primitive
-from edgewise.symbolic.shapes import Shape, fit_shape, formulas, pruned, shapes
+from edgewise.symbolic.shapes import FittedShape, Shape, fit_shape, formulas, pruned, shapes
+from edgewise.symbolic.simplify import warm_up
 from edgewise.symbolic.suggest import library
 from edgewise.workers import Worker
 
@@ -40,6 +41,9 @@ _FEW_ROWS = 10  # fewer are too few to hold any out
 _DIRECT_ROWS = 1000
 # Held-out error relative to the target's spread that counts as none.
 _EXACT = 1e-9
+# Held-out errors, relative to the spread, of a network that explains nothing, and of one whose shape
+# is certainly right.
+_NO_FIT, _PRECISE = 0.9, 1e-3
 # Whether errors are relative is read off a fit at least this good.
 _RELATIVE_FIT = 0.02
 # Time kept back for compiling the pick and returning.
@@ -129,6 +133,7 @@ def discover(
         raise InputError(f"jobs is {jobs!r}; expected a whole number of processes >= 1.")
     whole, notes = _prepared(X, y, names, target, weight, seed)
     rows = _varying(whole)
+    warm_up()
     search = _Search(rows, started, started + time_limit - min(_RESERVE, time_limit / 10), progress)
     status = "finished"
     try:
@@ -225,6 +230,10 @@ class _Search:
         return 1.0 if self.rows.relative else self.rows.spread
 
     @property
+    def left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    @property
     def late(self) -> bool:
         return time.monotonic() > self.deadline
 
@@ -235,6 +244,12 @@ class _Search:
     @property
     def solved(self) -> bool:
         return self.best is not None and self.best.error <= _EXACT * self.scale
+
+    def beats(self, fitted: FittedShape) -> bool:
+        """Whether the best formula predicts as well as a trained network does before symbols."""
+        if self.best is None or self.rows.relative or fitted.shape.log_target:
+            return False
+        return self.best.error <= 1.02 * fitted.error * self.scale
 
     def add(self, candidate: Candidate | None) -> None:
         if candidate is not None:
@@ -317,31 +332,44 @@ def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
 
 
 def _networks(search: _Search, plans: Sequence[Shape], lib: Any) -> Iterator[Candidate]:
-    """Candidates from networks, shape after shape."""
-    best_error = math.inf
+    """Candidates from networks: a shape that fits precisely becomes symbolic at once, the others wait
+    until all are trained and go by their held-out errors."""
+    waiting: list[FittedShape] = []
     for count, shape in enumerate(plans):
+        search.tell(f"training {shape}")
+        share = 0.6 * search.left / (len(plans) - count)
+        fitted = fit_shape(search.rows, shape, search.deadline, max(share, 2.0))
         if search.late:
             return
-        search.tell(f"training {shape}")
-        remaining = search.deadline - time.monotonic()
-        share = max(remaining / max(len(plans) - count, 1), 2.0) * 0.6
-        fitted = fit_shape(search.rows, shape, search.deadline, share)
-        if fitted is None or fitted.error > 0.9 or search.late:
+        if fitted is None or fitted.error > _NO_FIT:
             continue
         fitted = pruned(fitted, search.rows, search.deadline)
-        if fitted.error > 20 * best_error or search.late:
-            continue
-        best_error = min(best_error, fitted.error)
-        search.tell(f"symbols for {shape} (held-out error {fitted.error:.1e} of the spread)")
-        try:
-            for expression in formulas(fitted, search.rows, lib, search.deadline):
-                candidate = finish(expression, search.rows, str(shape), search.deadline)
-                if candidate is not None:
-                    yield candidate
-        except TimeoutError:
+        if fitted.error < _PRECISE:
+            yield from _symbolic(search, fitted, lib)
+        else:
+            waiting.append(fitted)
+    # an edge more must lower the error by a twentieth
+    waiting.sort(key=lambda f: f.error * (1 + 0.05 * f.edges))
+    for fitted in waiting:
+        if search.late:
             return
-        except EdgewiseError:
-            continue  # no primitive fits some edge of this shape; the other shapes go on
+        if search.beats(fitted):
+            continue  # not even the splines predict better than the best formula
+        yield from _symbolic(search, fitted, lib)
+
+
+def _symbolic(search: _Search, fitted: FittedShape, lib: Any) -> Iterator[Candidate]:
+    """The candidates of one trained shape."""
+    search.tell(f"symbols for {fitted.shape} (held-out error {fitted.error:.1e} of the spread)")
+    try:
+        for expression in formulas(fitted, search.rows, lib, search.deadline):
+            candidate = finish(expression, search.rows, str(fitted.shape), search.deadline)
+            if candidate is not None:
+                yield candidate
+    except TimeoutError:
+        return
+    except FormulaError as error:  # no primitive fits some edge of this shape; the others go on
+        search.tell(f"{fitted.shape}: {error}")
 
 
 # --- several processes ---------------------------------------------------------------------------
@@ -353,7 +381,7 @@ def _in_parallel(search: _Search, plans: Sequence[Shape], lib: Any, jobs: int) -
     try:
         for n, worker in enumerate(workers):
             mine = list(plans[n :: len(workers)])
-            worker.start(_job, search.rows, mine, lib, search.deadline - time.monotonic())
+            worker.start(_job, search.rows, mine, lib, search.left)
         while any(worker.running for worker in workers) and not search.late:
             for worker in workers:
                 for kind, value in worker.poll(0.05):
@@ -373,6 +401,7 @@ def _job(
     send: Callable[[tuple[str, Any]], None], rows: Rows, plans: list[Shape], lib: Any, seconds: float
 ) -> None:
     """In a worker: the networks of some shapes."""
+    warm_up()
     now = time.monotonic()
     search = _Search(rows, now, now + seconds, lambda stage, *_: send(("stage", stage)))
     for candidate in _networks(search, plans, lib):

@@ -108,6 +108,12 @@ class Worker:
                 self.stop()
             raise value
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a child of this process, at work or waiting for it."""
+        process = self._process
+        return process is not None and process.poll() is None and self._owner == os.getpid()
+
     def stop(self) -> None:
         """Kill the child, whatever it does; a later call or start makes a new one."""
         self.running = False
@@ -125,9 +131,8 @@ class Worker:
         # Two layers, so that a job that cannot be unpickled leaves the pipe in order; the path goes
         # with every job, because the parent may have learnt of new folders since.
         job = pickle.dumps((sys.path, pickle.dumps((function, args, streaming))))
-        process = self._process
-        if process is None or process.poll() is not None or self._owner != os.getpid():
-            process = self._launch()
+        process = self._process if self.alive else None
+        process = process or self._launch()
         self.result, self.running = None, True
         # A job larger than the pipe blocks until the child reads: not in the caller's time.
         writer = threading.Thread(target=_write, args=(process.stdin, job), daemon=True)

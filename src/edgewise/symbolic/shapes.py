@@ -62,6 +62,10 @@ class FittedShape:
     middle: Tensor
     half: Tensor
 
+    @property
+    def edges(self) -> int:
+        return len(spline_edges(self.model))
+
 
 def shapes(rows: Rows, seed: int) -> list[Shape]:
     """The shapes worth trying for these rows, the simplest and most often right first."""
@@ -120,7 +124,7 @@ def pruned(fitted: FittedShape, rows: Rows, deadline: float) -> FittedShape:
         smaller = interpret.prune(fitted.model, trace, node_th=1e-2, edge_th=1e-2)
     except EdgewiseError:
         return fitted
-    if len(spline_edges(smaller)) == len(spline_edges(fitted.model)):
+    if len(spline_edges(smaller)) == fitted.edges:
         return fitted
     data = fitted.data
     solver = train.Auto(steps=60, cold=False)
@@ -140,7 +144,7 @@ def formulas(
     progress: Callable[[str], None] | None = None,
 ) -> list[Expr]:
     """Rough formulas of a fitted shape, in the user's units, best first."""
-    if len(spline_edges(fitted.model)) > _EDGES_MAX:
+    if fitted.edges > _EDGES_MAX:
         return []
     found = auto_symbolic(
         fitted.model, fitted.data, lib, snap=False, deadline=deadline, progress=progress

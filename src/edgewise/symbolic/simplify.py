@@ -85,16 +85,41 @@ def simplify(
     # Positive, too, is what the samples show to be so.
     plus = [name for name in symbols if bool((box[name] > 0).all())]
     with _lock:
+        if not _started(deadline):
+            return expression
         arrays = {name: box[name].numpy() for name in symbols}
-        _worker.start(_search, visible, plus, arrays, timeout)
+        left = max(0.0, deadline - time.monotonic())
+        # The child keeps its own time, a little shorter: killing it costs the next call its start.
+        _worker.start(_search, visible, plus, arrays, 0.9 * left)
         try:
-            for form in _worker.poll(max(0.0, deadline - time.monotonic())):
+            for form in _worker.poll(left):
                 best = form
         finally:
             if _worker.running:
                 _worker.stop()
     own = best.xreplace({s: symbols[s.name] for s in best.free_symbols})
     return own.xreplace({part: e for e, part in parts.items()})
+
+
+def warm_up() -> None:
+    """Begin to start the worker, so that the first call need not wait for its imports."""
+    with _lock:
+        if not _worker.alive:
+            _worker.start(_hello)
+
+
+def _started(deadline: float) -> bool:
+    """Whether the worker is there by the deadline; one that is still starting is left alone."""
+    if not _worker.alive:
+        _worker.start(_hello)
+    if _worker.running:
+        for _ in _worker.poll(max(0.0, deadline - time.monotonic())):
+            pass
+    return not _worker.running
+
+
+def _hello(_send: Any) -> None:
+    """The first job: its end says that the imports are done."""
 
 
 def _foreign(expression: Expr) -> list[Expr]:

@@ -199,8 +199,9 @@ def _polish(groups: Groups, z: Tensor, t: Tensor, theta: Tensor) -> tuple[Tensor
         loss, H, g, *_ = state
         D = H.diagonal(dim1=-2, dim2=-1)
         D = D + 1e-12 * D.amax(1, keepdim=True) + _TINY
-        step = torch.linalg.solve(H + torch.diag_embed(damping[:, None] * D), g[..., None])[..., 0]
-        step = torch.where(torch.isfinite(step), step, 0.0)
+        (p, q), (_, s) = (H + torch.diag_embed(damping[:, None] * D)).permute(1, 2, 0)
+        step = torch.stack([s * g[:, 0] - q * g[:, 1], p * g[:, 1] - q * g[:, 0]], dim=1)
+        step = (step / (p * s - q * q)[:, None]).nan_to_num(0.0, 0.0, 0.0)
         trial = ab + step * free
         new = _projected(groups, z, t, trial, free)
         better = new[0] < loss
