@@ -27,6 +27,7 @@ from edgewise.symbolic.joint import Candidates, auto_symbolic, edge_suggestions
 from edgewise.symbolic.primitives import Primitive, primitive
 from edgewise.symbolic.suggest import Suggestion, library
 from edgewise.train import EdgeSparsity, GridUpdates, History
+from edgewise.train.fit import Solver
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,7 +127,7 @@ class KAN(Network):
         data = self._data(dataset)
         updates = GridUpdates(grid_update_num if update_grid else 0, stop_grid_update_step)
         seed = self.seed if seed is None else seed
-        solver: train.fit.Solver
+        solver: Solver
         if opt == "auto":
             solver = train.Auto(
                 steps or 400,
@@ -187,14 +188,20 @@ class KAN(Network):
         return interpret.prune_edges(self, self.trace(self._inputs(data)), edge_th=edge_th)
 
     def prune_input(
-        self, threshold: float = 1e-2, active_inputs: Sequence[int] | None = None, *, data: Any = None
+        self,
+        threshold: float = 1e-2,
+        active_inputs: Sequence[int] | None = None,
+        *,
+        data: Any = None,
     ) -> Self:
         """A new model on the inputs that matter; ``input_names`` say which they are."""
         named = self.clone()
         if named.input_names is None:
             named.input_names = tuple(f"x_{i + 1}" for i in range(self.layers[0].in_features))
         trace = self.trace(self._inputs(data))
-        smaller, kept = interpret.prune_inputs(named, trace, threshold=threshold, keep=active_inputs)
+        smaller, kept = interpret.prune_inputs(
+            named, trace, threshold=threshold, keep=active_inputs
+        )
         if smaller.data is not None:
             smaller.data = _columns(smaller.data, kept)
         return smaller
@@ -276,9 +283,7 @@ class KAN(Network):
 
     def formula(self, output: int = 0) -> Formula:
         """The formula of one output, as a value that prints, predicts and gives its source."""
-        names = self.input_names or tuple(
-            f"x_{i + 1}" for i in range(self.layers[0].in_features)
-        )
+        names = self.input_names or tuple(f"x_{i + 1}" for i in range(self.layers[0].in_features))
         expression = network_formulas(self, names)[output]
         target = self.output_names[output] if self.output_names else "y"
         return Formula(expression, names, target)

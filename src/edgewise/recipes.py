@@ -1,7 +1,7 @@
 """From a table to a formula: the whole run with defaults chosen well.
 
-What is cheap goes first (a constant, power laws, a few terms, one curve), then small networks: train,
-prune, make symbolic, unfold into the user's units, simplify, refit, snap. Every formula is judged on
+What is cheap goes first (a constant, power laws, a few terms, one curve), then small networks:
+train, prune, make symbolic, unfold into the user's units, simplify, refit, snap. Every formula is judged on
 rows that no fit has seen, and the front of complexity against error is kept at all times.
 """
 
@@ -41,8 +41,8 @@ _FEW_ROWS = 10  # fewer are too few to hold any out
 _DIRECT_ROWS = 1000
 # Held-out error relative to the target's spread that counts as none.
 _EXACT = 1e-9
-# Held-out errors, relative to the spread, of a network that explains nothing, and of one whose shape
-# is certainly right.
+# Held-out errors, relative to the spread, of a network that explains nothing, and of one whose
+# shape is certainly right.
 _NO_FIT, _PRECISE = 0.9, 1e-3
 # Whether errors are relative is read off a fit at least this good.
 _RELATIVE_FIT = 0.02
@@ -58,7 +58,7 @@ class Discovery:
     python(), predict(X)), ``result.model`` the same as a network.
 
     pick: index into front. status: "finished", "time limit" or "interrupted". train, held_out: the
-    rows used. notes: what the user should know (columns left out, rows dropped, a search cut short).
+    rows used. notes: what the user should know (columns left out, too few rows to hold any out).
     relative: whether errors were weighed relative to the target's value.
     """
 
@@ -116,8 +116,8 @@ def discover(
 ) -> Discovery:
     """Find formulas y = f(X).
 
-    X: (N, I) numbers (numpy, pandas, torch, lists); y: (N,). names: of the columns; those of a data
-    frame by default, else x_1, x_2, ... weight: (N,), how much each row counts. time_limit: seconds,
+    X: (N, I) numbers (numpy, pandas, torch, lists); y: (N,). names: of the columns; those of a
+    data frame by default, else x_1, x_2, ... weight: (N,), how much each row counts. time_limit: seconds,
     kept; what was found by then is returned. seed: of splits and starts. jobs: processes. lib: the
     primitives allowed on edges. progress(stage, best so far, seconds) is called often.
 
@@ -149,7 +149,9 @@ def discover(
     count = min(len(rows.train) + len(rows.held_out), 1000)
     pick = choose(front, _EXACT * search.scale, count)
     if search.rows.relative:
-        notes.append("errors grow with the target: each row's error is weighed relative to its value")
+        notes.append(
+            "errors grow with the target: each row's error is weighed relative to its value"
+        )
     return Discovery(
         front,
         pick,
@@ -194,7 +196,9 @@ def _prepared(
         return Samples(x[index], t[index], None if w is None else w[index])
 
     # the rows are thinned by taking every n-th: a random order makes that a fair sample
-    fit_rows = fit_rows[torch.randperm(len(fit_rows), generator=torch.Generator().manual_seed(seed))]
+    fit_rows = fit_rows[
+        torch.randperm(len(fit_rows), generator=torch.Generator().manual_seed(seed))
+    ]
     names = data.input_names
     return Rows(part(fit_rows), part(held_rows), names, names, target), notes
 
@@ -264,7 +268,7 @@ def _searched(search: _Search, lib: Any, seed: int, jobs: int) -> str:
     """Run all stages; the status."""
     search.tell("simple formulas")
     search.add(_constant(search))
-    if not search.rows.names or search.best is not None and search.best.error == 0.0:
+    if not search.rows.names or (search.best is not None and search.best.error == 0.0):
         return "finished"
     _direct(search, lib)
     if search.solved:
@@ -291,9 +295,7 @@ def _direct(search: _Search, lib: Any) -> None:
     rows = search.rows
     few = thinned(rows.train, _DIRECT_ROWS)
     records = None if lib is None else library(lib)
-    proposals = direct.propose(
-        few.x, few.y[:, 0], rows.names, records, expired=lambda: search.late
-    )
+    proposals = direct.propose(few.x, few.y[:, 0], rows.names, records, expired=lambda: search.late)
     if proposals and _relative_errors(rows, proposals):
         search.rows = rows = replace(rows, relative=True)
         search.found.clear()
@@ -398,7 +400,11 @@ def _in_parallel(search: _Search, plans: Sequence[Shape], lib: Any, jobs: int) -
 
 
 def _job(
-    send: Callable[[tuple[str, Any]], None], rows: Rows, plans: list[Shape], lib: Any, seconds: float
+    send: Callable[[tuple[str, Any]], None],
+    rows: Rows,
+    plans: list[Shape],
+    lib: Any,
+    seconds: float,
 ) -> None:
     """In a worker: the networks of some shapes."""
     warm_up()

@@ -36,11 +36,12 @@ def draw(seed: int) -> Ridge:
             return Ridge(f"{text} on [{low:g}, {high:g}]^2", x, y.numpy())
 
 
-def _edge(
-    generator: np.random.Generator, u: torch.Tensor, inside: str
-) -> tuple[torch.Tensor, str]:
+def _edge(generator: np.random.Generator, u: torch.Tensor, inside: str) -> tuple[torch.Tensor, str]:
     name = NAMES[generator.integers(len(NAMES))]
-    a, b = generator.choice([0.5, 1.0, 1.5, 2.0]), generator.choice([-1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
+    a, b = (
+        generator.choice([0.5, 1.0, 1.5, 2.0]),
+        generator.choice([-1.0, -0.5, 0.0, 0.5, 1.0, 2.0]),
+    )
     c = generator.choice([-2.0, -1.0, 0.5, 1.0, 1.5])
     return c * PRIMITIVES[name].torch(a * u + b), f"{c:g} {name}[{a:g} ({inside}) + {b:g}]"
 

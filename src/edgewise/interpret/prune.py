@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,15 +12,17 @@ from edgewise.errors import InputError
 from edgewise.interpret.attribution import Attribution, attribute
 from edgewise.nn import KANLayer, Network, Nodes, Trace
 
+Kind = TypeVar("Kind", bound=Network)
+
 
 def prune(
-    model: Network,
+    model: Kind,
     trace: Trace,
     scores: Attribution | None = None,
     *,
     node_th: float = 1e-2,
     edge_th: float = 3e-2,
-) -> Network:
+) -> Kind:
     """A new, independent network without hidden nodes and edges below the thresholds.
 
     Nodes scoring below ``node_th`` go first; then edges below ``edge_th`` (scores taken anew); then
@@ -39,8 +42,8 @@ def prune(
 
 
 def prune_edges(
-    model: Network, trace: Trace, scores: Attribution | None = None, *, edge_th: float = 3e-2
-) -> Network:
+    model: Kind, trace: Trace, scores: Attribution | None = None, *, edge_th: float = 3e-2
+) -> Kind:
     """A new network with the edges that score below ``edge_th`` switched off."""
     scores = scores or attribute(model, trace)
     smaller = model.clone()
@@ -67,7 +70,7 @@ def _connected(model: Network) -> bool:
 
 
 @torch.no_grad()
-def _keep_means(model: Network, trace: Trace) -> None:
+def _keep_means(model: Kind, trace: Trace) -> None:
     """Shift the outputs, in place, to the means that they have in the trace."""
     shift = trace.output.mean(0) - model(trace.inputs[0]).mean(0)
     small = shift.abs() <= 1e-14 * trace.output.abs().amax(0)  # rounding: leave round constants
@@ -86,13 +89,13 @@ def remove_edges(model: Network, l: int, edges: Tensor, trace: Trace) -> None:
 
 
 def prune_inputs(
-    model: Network,
+    model: Kind,
     trace: Trace,
     scores: Attribution | None = None,
     *,
     threshold: float = 1e-2,
     keep: Sequence[int] | None = None,
-) -> tuple[Network, list[int]]:
+) -> tuple[Kind, list[int]]:
     """A new network on fewer inputs, and their indices in the old one.
 
     Inputs that score below ``threshold`` go, or all but ``keep``; a removed input counts with the
@@ -120,7 +123,7 @@ def prune_inputs(
 
 
 @torch.no_grad()
-def select(model: Network, trace: Trace, keep: Sequence[Tensor]) -> Network:
+def select(model: Kind, trace: Trace, keep: Sequence[Tensor]) -> Kind:
     """A new network with the hidden nodes of ``keep``: keep[l - 1] (nodes,) bool for level l."""
     smaller = model.clone()
     for l, kept in enumerate(keep):
@@ -172,7 +175,7 @@ def _cut(layer: KANLayer, outputs: Tensor, inputs: Tensor) -> None:
     layer.out_features, layer.in_features = len(outputs), len(inputs)
 
 
-def _sweep(model: Network, x: Tensor) -> Network:
+def _sweep(model: Kind, x: Tensor) -> Kind:
     """Take out hidden nodes that nothing leaves, and those that nothing enters, until none is left.
 
     A sum that nothing enters is a constant: its effect moves into the biases behind it.

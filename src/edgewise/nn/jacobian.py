@@ -36,14 +36,21 @@ class Layout:
 
 def layout(model: Network) -> Layout:
     """The layout of the parameters that are on now."""
-    splines, symbols, starts, at = [], [], [], 0
+    splines: list[tuple[Tensor, Tensor]] = []
+    symbols: list[tuple[Tensor, Tensor]] = []
+    starts, at = [], 0
     for layer, nodes in zip(model.layers, model.nodes, strict=True):
-        splines.append((layer.mask != 0).nonzero(as_tuple=True))
-        symbols.append((layer.symbolic_code != 0).nonzero(as_tuple=True))
+        splines.append(_edges(layer.mask))
+        symbols.append(_edges(layer.symbolic_code))
         starts.append(at)
         at += len(splines[-1][0]) * (layer.basis.size + 1) + 4 * len(symbols[-1][0])
         at += sum(p.numel() for p in _trainable(nodes))
     return Layout(tuple(splines), tuple(symbols), tuple(starts), at)
+
+
+def _edges(where: Tensor) -> tuple[Tensor, Tensor]:
+    o, i = (where != 0).nonzero(as_tuple=True)
+    return o, i
 
 
 def _trainable(nodes: Nodes) -> list[Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edgewise.nn import KANLayer, Network
 from edgewise.symbolic.elementary import Power
-from edgewise.symbolic.primitives import Primitive
+from edgewise.symbolic.primitives import Primitive, primitive
 
 _ODD = frozenset({"sin", "tan", "tanh", "sinh", "arcsin", "arctan", "arctanh", "arcsinh"})
 _EVEN = frozenset({"gaussian", "cosh"})
@@ -28,8 +28,8 @@ def canonicalise(model: Network) -> None:
 
     Edge by edge: |a| = 1 where the scale goes into c or d (powers, log, abs, sgn), b = 0 for exp,
     a = 1, b = 0 for lines; a > 0 for odd and even functions, the phase of sin in (-pi/2, pi/2].
-    Node by node, where only symbolic edges leave a sum: its constants d go into the b behind it, and
-    its scale is chosen so that the first edge behind it has a = 1, or, where that edge's scale is
+    Node by node, where only symbolic edges leave a sum: its constants d go into the b behind it,
+    and its scale is chosen so that the first edge behind it has a = 1, or, where that edge's scale is
     free anyway, so that the largest c in front is 1. Constants of the outputs gather in one d.
     """
     for l, layer in enumerate(model.layers):
@@ -76,7 +76,7 @@ def free_constants(model: Network, l: int, o: int, i: int) -> tuple[bool, bool, 
 
 def record_of(layer: KANLayer, o: int, i: int) -> Primitive:
     """The primitive on a symbolic edge."""
-    return layer.primitives[int(layer.symbolic_code[o, i]) - 1]
+    return primitive(layer.primitives[int(layer.symbolic_code[o, i]) - 1])  # type: ignore[arg-type]
 
 
 def _edge(record: Primitive, affine: Tensor) -> Tensor:

@@ -106,7 +106,9 @@ def _power_laws(x: Tensor, y: Tensor, names: Sequence[str]) -> list[tuple[Expr, 
         return []
     p = torch.linalg.lstsq(A, y.log()[:, None], driver="gelsd").solution[:, 0]
     factors = [
-        symbol(names[i]) ** Float(float(p[n])) for n, i in enumerate(used) if abs(float(p[n])) > 1e-9
+        symbol(names[i]) ** Float(float(p[n]))
+        for n, i in enumerate(used)
+        if abs(float(p[n])) > 1e-9
     ]
     return [(Float(math.exp(min(float(p[-1]), 700.0))) * sympy.Mul(*factors), "power law")]
 

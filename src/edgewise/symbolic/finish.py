@@ -1,4 +1,4 @@
-"""From a rough formula to a candidate: simplified, refitted in the user's units, snapped, measured."""
+"""From a rough formula to a candidate: simplified, refitted, snapped and measured."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class Rows:
     def spread(self) -> float:
         """Standard deviation of the target, at least a rounding error of its size."""
         y = torch.cat([self.train.y, self.held_out.y])
-        return max(float((y - y.mean()).square().mean().sqrt()), 1e-15 * float(y.abs().max()), 1e-300)
+        return max(
+            float((y - y.mean()).square().mean().sqrt()), 1e-15 * float(y.abs().max()), 1e-300
+        )
 
     def weight(self, samples: Samples) -> Tensor | None:
         """The rows' weights, with 1/y^2 taken in when errors are relative."""
@@ -93,7 +95,10 @@ def finish(
 def measure(fitted: Refit, rows: Rows, origin: str) -> Candidate | None:
     """Held-out figures of a refitted expression; None where it is not finite on held-out rows."""
     expression = fitted.expression
-    train, held_out = error_of(expression, rows.train, rows), error_of(expression, rows.held_out, rows)
+    train, held_out = (
+        error_of(expression, rows.train, rows),
+        error_of(expression, rows.held_out, rows),
+    )
     rmse = _rmse(expression, rows.held_out, rows.names)
     if not all(map(math.isfinite, (train, held_out, rmse))):
         return None

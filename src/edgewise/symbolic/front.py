@@ -63,7 +63,7 @@ def pareto(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
 def choose(front: Sequence[Candidate], floor: float, rows: int) -> int:
     """The pick: the shortest description of the rows, by the error on those held out.
 
-    bits = rows/2 log2(error^2 + floor^2) + complexity * log2 of the alphabet (about 5 bits a symbol);
+    bits = rows/2 log2(error^2 + floor^2) + complexity * log2 of the alphabet (5 bits a symbol);
     ``floor`` is the error that counts as none (rounding). Reference: J. Rissanen, *Modeling by
     shortest data description* (1978).
     """

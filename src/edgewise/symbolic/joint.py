@@ -1,8 +1,8 @@
 """Symbols for all edges at once: a beam over whole assignments, each judged end to end.
 
-One edge at a time would choose by how well a primitive fits that edge's curve, whose own error hides
-the difference. Here every choice is followed by second-order steps of the whole network, so that what
-is right lets the error fall by orders of magnitude. The most certain edge goes first.
+One edge at a time would choose by how well a primitive fits that edge's curve, whose own error
+hides the difference. Here every choice is followed by second-order steps of the whole network, so
+that what is right lets the error fall by orders of magnitude. The most certain edge goes first.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def auto_symbolic(
 
     data: rows to judge by (training rows; at most 1,000 are used). lib: names or primitives allowed.
     beam: assignments kept at each edge; branch: primitives tried an edge and assignment.
-    Constants are put into canonical form and, with ``snap``, into the simplest numbers that the data
-    allow. Raises FormulaError when some edge admits no primitive of ``lib``, and TimeoutError when
+    Constants are put into canonical form and, with ``snap``, into the simplest numbers that the
+    data allow. Raises FormulaError when some edge admits no primitive of ``lib``, and TimeoutError when
     ``deadline`` (of time.monotonic) passes: a search cut short has no formula to show.
     """
     records = library(lib)
@@ -241,6 +241,9 @@ def _error(model: Network, data: Samples) -> float:
 def _some(data: Samples, model: Network) -> Samples:
     """At most _ROWS rows in the model's dtype: every n-th one, since order may mean something."""
     step = max(1, math.ceil(len(data) / _ROWS))
-    x, y = data.x[::step].to(model.device, model.dtype), data.y[::step].to(model.device, model.dtype)
+    x, y = (
+        data.x[::step].to(model.device, model.dtype),
+        data.y[::step].to(model.device, model.dtype),
+    )
     weight = None if data.weight is None else data.weight[::step].to(model.device, model.dtype)
     return Samples(x, y, weight)

@@ -39,11 +39,12 @@ def length(expression: Expr) -> int:
         brackets = sum(any(isinstance(f, Add) for f in t.args) for t in e.args if t.is_Mul)
         return sum(length(_unsigned(term)) for term in e.args) + len(e.args) - 1 + 3 * brackets
     if isinstance(e, Mul):
-        above, below = [], []
+        above: list[Expr] = []
+        below: list[Expr] = []
         for factor in e.args:
             inverse = isinstance(factor, Pow) and factor.exp.is_number and factor.exp < 0
             (below if inverse else above).append(1 / factor if inverse else factor)
-        sign = int(-1 in e.args)  # a float's own sign costs nothing
+        sign: int = int(-1 in e.args)  # a float's own sign costs nothing
         above = [factor for factor in above if factor != -1] or [Integer(1)]
         brackets = int(len(below) > 1)
         return sign + brackets + sum(map(length, above + below)) + len(above + below) - 1

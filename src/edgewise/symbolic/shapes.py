@@ -93,7 +93,9 @@ def fit_shape(rows: Rows, shape: Shape, deadline: float, seconds: float) -> Fitt
     x, y = _ends(few, shape)
     middle, half = (x.amax(0) + x.amin(0)) / 2, (x.amax(0) - x.amin(0)) / 2
     data = Samples((x - middle) / half, y, None if shape.log_target else rows.weight(few))
-    edges = sum(_size(a) * _sums(b, shape) for a, b in zip(shape.width, shape.width[1:], strict=False))
+    edges = sum(
+        _size(a) * _sums(b, shape) for a, b in zip(shape.width, shape.width[1:], strict=False)
+    )
     if edges * 8 > len(few) and len(few) < 200:
         grid = max(1, min(5, len(few) // max(2 * edges, 1) - 3))
         if grid < 2:

@@ -16,7 +16,8 @@ from torch import Tensor
 from edgewise.symbolic.primitives import PRIMITIVES, Primitive, primitive
 
 # Of functions that differ by a shift or a sign only, one is searched: cos is sin, arccos is arcsin.
-_SYMMETRIC = frozenset({"gaussian", "cosh", "tanh", "sinh", "arctan", "arcsinh"})  # a > 0 will do
+# a > 0 will do
+_SYMMETRIC = frozenset({"gaussian", "cosh", "tanh", "sinh", "arctan", "arcsinh"})
 _TWINS = frozenset({"cos", "arccos", "0"})
 _STARTS_POLISHED, _BANDS = 8, 5
 _POLISH_STEPS = 30
@@ -39,7 +40,8 @@ class Suggestion:
 
     def __str__(self) -> str:
         a, b, c, d = self.affine
-        return f"{self.primitive.name:>9}  1 - r2 = {self.error:.2e}  {c:.4g} f({a:.4g} x + {b:.4g}) + {d:.4g}"
+        form = f"{c:.4g} f({a:.4g} x + {b:.4g}) + {d:.4g}"
+        return f"{self.primitive.name:>9}  1 - r2 = {self.error:.2e}  {form}"
 
 
 def library(names: Sequence[str | Primitive] | None = None) -> list[Primitive]:
@@ -174,10 +176,15 @@ def _starts(record: Primitive, frequency: float) -> tuple[Tensor, Tensor]:
 
 def _scale_free(record: Primitive) -> bool:
     """f(s u) = s^p f(u) or f(u) + const: powers, log, abs, sgn."""
-    return record.name in ("log", "abs", "sgn") or "x^" in record.name or record.name in (
-        "sqrt",
-        "1/x",
-        "1/sqrt(x)",
+    return (
+        record.name in ("log", "abs", "sgn")
+        or "x^" in record.name
+        or record.name
+        in (
+            "sqrt",
+            "1/x",
+            "1/sqrt(x)",
+        )
     )
 
 
@@ -194,7 +201,7 @@ def _polish(groups: Groups, z: Tensor, t: Tensor, theta: Tensor) -> tuple[Tensor
     free = torch.cat([_free(record).expand(count, 2) for record, count in groups])
     ab = theta[:, :2].clone()
     damping = torch.full((len(ab),), 1e-3, dtype=torch.float64)
-    state = _projected(groups, z, t, ab, free)
+    state: tuple[Tensor, ...] = _projected(groups, z, t, ab, free)
     for _ in range(_POLISH_STEPS):
         loss, H, g, *_ = state
         D = H.diagonal(dim1=-2, dim2=-1)
@@ -231,8 +238,8 @@ def _free(record: Primitive) -> Tensor:
 def _projected(
     groups: Groups, z: Tensor, t: Tensor, ab: Tensor, free: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """For each (a, b): mean square, Gauss-Newton matrix and descent of the projected problem, c, and
-    the mean of f."""
+    """For each (a, b): mean square, Gauss-Newton matrix and descent of the projected problem, c,
+    and the mean of f."""
     u = ab[:, :1] * z + ab[:, 1:]
     parts = u.split([count for _, count in groups])
     f = torch.cat([record.torch(part) for (record, _), part in zip(groups, parts, strict=True)])

@@ -1,8 +1,8 @@
 """opt="auto": a cold start that succeeds, by warm-up, restarts and growing grids.
 
-Plain second-order steps from a random start fall into poor minima; after a few hundred steps of Adam
-they rarely do. What still fails is caught by held-out rows: other starts are tried, and a finer grid
-is kept only where it predicts better. Test data are never looked at.
+Plain second-order steps from a random start fall into poor minima; after a few hundred steps of
+Adam they rarely do. What still fails is caught by held-out rows: other starts are tried, and a finer
+grid is kept only where it predicts better. Test data are never looked at.
 """
 
 from __future__ import annotations
@@ -94,14 +94,16 @@ class Auto:
             eliminate(model, objective, data, record)
 
     def _ladder(self, model: Network, cold: bool) -> list[int]:
-        """Grid sizes from coarse to the model's own, roughly doubling; or the ones asked for. A model
-        that is trained already keeps its grid: a coarser one would lose what it knows."""
+        """Grid sizes from coarse to the model's own, roughly doubling; or the ones asked for.
+
+        A model that is trained already keeps its grid: a coarser one would lose what it knows.
+        """
         if self.grids is not None:
             return list(self.grids)
-        sizes = {layer.basis.to_dict().get("grid") for layer in model.layers}
-        if len(sizes) != 1 or None in sizes:
+        sizes = [layer.basis.to_dict().get("grid") or 0 for layer in model.layers]
+        if len(set(sizes)) != 1 or 0 in sizes:
             return [0]  # a grid a layer, or a family without one: stay as it is
-        size = sizes.pop()
+        size = int(sizes[0])
         ladder = [size]
         while cold and ladder[0] > 7:
             # the largest divisor-like step that keeps refinement exact where it can be
@@ -124,8 +126,8 @@ class Auto:
                 _redraw(candidate, self.seed * 1009 + attempt)
             try:
                 self._warm(candidate, objective, few, fitting, record)
-            except FitError as error:
-                record.note(f"start {attempt + 1} failed: {error}")
+            except FitError as failure:
+                record.note(f"start {attempt + 1} failed: {failure}")
                 continue
             error = _relative_error(candidate, objective, held_out)
             text = f"start {attempt + 1}: held-out error {error:.2g} of the target's spread"
@@ -142,8 +144,8 @@ class Auto:
                 break
         if best is None:
             raise FitError(
-                f"None of {self.restarts} starts gave a finite loss. Scale the inputs and targets to "
-                "about unit size, or lower the penalty."
+                f"None of {self.restarts} starts gave a finite loss. Scale the inputs and "
+                "targets to about unit size, or lower the penalty."
             )
 
     def _warm(self, model, objective, few, fitting, record) -> None:

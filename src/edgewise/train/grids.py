@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 from edgewise import bases
 from edgewise.errors import InputError
 from edgewise.nn import Network
+
+Kind = TypeVar("Kind", bound=Network)
 
 
 @torch.no_grad()
@@ -27,7 +31,7 @@ def update_grids(model: Network, x: Tensor) -> None:
 
 
 @torch.no_grad()
-def refine(model: Network, grid: int | list[int]) -> tuple[Network, float]:
+def refine(model: Kind, grid: int | list[int]) -> tuple[Kind, float]:
     """A new model on grids of G' intervals, and the largest change of an edge's curve.
 
     Exact (to rounding) when G' is a multiple of G: the intervals are subdivided. Otherwise the

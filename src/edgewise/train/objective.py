@@ -168,12 +168,15 @@ class SecondOrder:
         data, P = self.data, self.at.size
         H, g = theta.new_zeros(P, P), theta.new_zeros(P)
         share, total = shares(data), 0.0
+        loss = self.objective.loss
+        if isinstance(loss, CallableLoss):
+            raise InputError(f"The curvature of {loss.name!r} is not known; use LBFGS or Adam.")
         rows = max(1, _BLOCK // max(P * self.model.nodes[-1].out_features, 1))
         for part in torch.arange(len(data), device=theta.device).split(rows):
             y, J = jacobian(self.model, self.at, data.x[part])
             t, w = data.y[part], share[part]
-            total += float(self.objective.loss(y, t, w))
-            slope, curvature = self.objective.loss.derivatives(y, t, w)
+            total += float(loss(y, t, w))
+            slope, curvature = loss.derivatives(y, t, w)
             if curvature.ndim == 2:
                 flat = (J * curvature.sqrt()[..., None]).flatten(0, 1)
                 H.addmm_(flat.T, flat)

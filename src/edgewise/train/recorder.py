@@ -128,7 +128,7 @@ class Snapshot:
         model.layers, model.nodes = self.layers, self.nodes
         for part, basis, tensors in self.parts:
             if basis is not None:
-                part.basis = basis
+                part.basis = basis  # type: ignore[assignment]  # a layer, which has one
             for name, tensor in tensors.items():
                 old = getattr(part, name)
                 if isinstance(old, nn.Parameter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -78,15 +79,18 @@ class LevenbergMarquardt:
                 damping=damping,
                 tolerance=self.tolerance,
                 floor=1e-32,
-                callback=lambda _, theta, loss, f=function: record.step(
-                    f.model, f.data_loss, f.penalty_value
-                ),
+                callback=partial(_note, record, function),
             )
             unpack(model, at, result.theta)
             damping, done = result.damping, done + max(result.steps, 1)
             if result.status in ("converged", "stalled") and stop == self.steps:
                 return
             done = max(done, stop) if result.status in ("converged", "stalled") else done
+
+
+def _note(record: Recorder, function: SecondOrder, *_: object) -> bool:
+    """Note a step of Levenberg-Marquardt by what its linearisation has computed already."""
+    return record.step(function.model, function.data_loss, function.penalty_value)
 
 
 @dataclass(frozen=True)
