@@ -16,6 +16,7 @@ from edgewise.errors import EdgewiseError, FileError
 from edgewise.io.durable import write_whole
 from edgewise.io.report import held_out, latex_equation, write_report
 from edgewise.io.report_figures import fit_parts, network_figure
+from edgewise.io.svg import any_script, svg
 
 
 def prepare(folder: Path) -> None:
@@ -46,8 +47,8 @@ def write(
         "formula.tex": lambda path: write_whole(path, f"{latex_equation(found.best)}\n".encode()),
         "front.csv": lambda path: write_whole(path, _front(found).encode()),
         "model.safetensors": lambda path: edgewise.save(found.model, path),
-        "network.svg": lambda path: write_whole(path, _svg(network_figure(found))),
-        "predicted.svg": lambda path: write_whole(path, _svg(_predicted(found))),
+        "network.svg": lambda path: write_whole(path, _network(found)),
+        "predicted.svg": lambda path: write_whole(path, _predicted(found)),
         "report.html": lambda path: write_report(
             reported, path, {"table": table.path.name, **settings}
         ),
@@ -85,11 +86,12 @@ def _front(found: Any) -> str:
     return text.getvalue()
 
 
-def _predicted(found: Any) -> Any:
-    return pictures.agreement(fit_parts(found, held_out(found)), found.target).figure
+def _network(found: Any) -> bytes:
+    with any_script():
+        return svg(network_figure(found)).encode()
 
 
-def _svg(figure: Any) -> bytes:
-    memory = io.BytesIO()
-    figure.savefig(memory, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return memory.getvalue()
+def _predicted(found: Any) -> bytes:
+    with any_script():
+        parts = fit_parts(found, held_out(found))
+        return svg(pictures.agreement(parts, found.target).figure).encode()

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from edgewise.cli.show import printable
+from edgewise.cli.text import printable
 from edgewise.symbolic.front import shown_r2
 
 _PAUSE = 1.0  # seconds between two plain lines about the same stage

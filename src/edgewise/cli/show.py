@@ -12,16 +12,12 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from edgewise.cli.text import printable
 from edgewise.io.report import held_out
 from edgewise.symbolic.front import shown_r2
 
 _Row = tuple[tuple[str, ...], str, str]  # figures, formula, style
 _ROOM = 28  # a formula gets a column of its own if at least this wide
-
-
-def printable(text: str) -> str:
-    """The text with control characters made visible: names come from files of others."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def reading(table: Any) -> None:
@@ -33,8 +29,9 @@ def reading(table: Any) -> None:
         f" {_count(columns, 'column')}: {names}"
     ]
     lines += [f"left out: column {name} ({why})" for name, why in table.ignored]
+    console = Console(stderr=True, highlight=False)
     for line in lines:
-        typer.echo(printable(line), err=True)
+        console.print(Text(printable(line)), soft_wrap=not console.is_terminal)
 
 
 def result(found: Any) -> None:

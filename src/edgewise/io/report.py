@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import Any
 from edgewise.errors import EdgewiseError
 from edgewise.io import report_figures
 from edgewise.io.durable import write_whole
+from edgewise.io.svg import any_script
 from edgewise.symbolic.evaluate import symbol
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.front import shown_r2
@@ -46,17 +48,18 @@ def html_report(discovery: Any, settings: Mapping[str, Any] | None = None) -> st
     """The report's HTML; whatever the columns are called, it stays text."""
     best = discovery.front[discovery.pick]
     title = f"A formula for {discovery.target}"
-    sections = (
-        _formula(best.formula),
-        _quality(discovery, best),
-        _constants(best.formula),
-        _pictures(discovery),
-        _front(discovery),
-        _network(discovery),
-        _data(discovery),
-        _sources(best.formula),
-        _notes(discovery),
-    )
+    with any_script():
+        sections = (
+            _formula(best.formula),
+            _quality(discovery, best),
+            _constants(best.formula),
+            _pictures(discovery),
+            _front(discovery),
+            _network(discovery),
+            _data(discovery),
+            _sources(best.formula),
+            _notes(discovery),
+        )
     style = files("edgewise.io").joinpath("report.css").read_text(encoding="utf-8")
     return "\n".join(
         (
@@ -87,6 +90,11 @@ def held_out(discovery: Any) -> bool:
     return len(discovery.held_out) < len(discovery.train)
 
 
+def _breakable(text: str) -> str:
+    """Escaped text whose lines break behind operators."""
+    return "".join(escape(part) + "<wbr>" for part in re.split(r"(?<=[-+*/^(),])", text))
+
+
 def _section(heading: str, *content: str) -> str:
     return "\n".join((f"<section><h2>{escape(heading)}</h2>", *content, "</section>"))
 
@@ -97,7 +105,7 @@ def _formula(formula: Formula) -> str:
     return _section(
         "The formula",
         f'<div class="{size}">{formula.mathml()}</div>',
-        f'<p class="aside"><code>{escape(str(formula))}</code></p>',
+        f'<p class="aside"><code>{_breakable(str(formula))}</code></p>',
         f'<p class="aside">Numbers are rounded for reading; the Python source below holds all'
         f" digits.{logarithm}</p>",
     )
@@ -122,12 +130,12 @@ def _quality(discovery: Any, best: Any) -> str:
         "How well it holds",
         '<dl class="scores">',
         f"<div><dt>error, in the unit of {name}</dt><dd>{best.rmse:.4g}</dd></div>",
-        f"<div><dt>R<sup>2</sup></dt><dd>{escape(shown_r2(best.r2))}</dd></div>",
+        f"<div><dt>R²</dt><dd>{escape(shown_r2(best.r2))}</dd></div>",
         f"<div><dt>complexity</dt><dd>{best.complexity}</dd></div>",
         "</dl>",
         f"<p>Judged on {where}. The error is the root mean square of measured minus calculated"
         f" values.{compared}</p>",
-        '<p class="aside">R<sup>2</sup> is the share of the variation that the formula explains: 1'
+        '<p class="aside">R² is the share of the variation that the formula explains: 1'
         " is exact, 0 is no better than the mean. Complexity counts the symbols one has to write."
         "</p>",
     )
@@ -162,7 +170,7 @@ def _front(discovery: Any) -> str:
     for candidate in discovery.front:
         relative = [f"{candidate.error:.3g}"] if weighed else []
         figures = [str(candidate.complexity), f"{candidate.rmse:.4g}", *relative]
-        formula = f"<code>{escape(str(candidate.formula))}</code>"
+        formula = f"<code>{_breakable(str(candidate.formula))}</code>"
         rows.append((*figures, escape(shown_r2(candidate.r2)), formula))
     return _section(
         "All formulas on the front",

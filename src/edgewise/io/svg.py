@@ -1,10 +1,13 @@
-"""Figures as SVG inside a web page, in the page's own colours."""
+"""Figures as SVG: a file of its own, or an element of a web page in the page's colours."""
 
 from __future__ import annotations
 
 import html
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # Colours of edgewise.plot -> CSS variables of the page; the page sets them for light and dark.
@@ -19,23 +22,52 @@ _COLOURS = {
     "#b0b0b0": "var(--grey)",
     "#cccccc": "var(--grey)",
 }
+_MISSING = r"Glyph .* missing from"
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
-def inline_svg(figure: Any, prefix: str, description: str) -> str:
-    """The <svg> element of a matplotlib figure: no prolog, no date, ids that start with prefix.
+@contextmanager
+def any_script() -> Iterator[None]:
+    """No warning that matplotlib's font lacks a glyph: `svg` then leaves fonts to the viewer."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _MISSING)
+        yield
 
-    description: what a screen reader says.
+
+def svg(figure: Any, salt: str = "edgewise") -> str:
+    """The figure as an SVG document: the same for the same figure, letters drawn as outlines.
+
+    Where matplotlib's font lacks a letter, all text is left to the viewer's fonts.
     """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        text = _saved(figure, salt, "path")
+    lacking = [w for w in caught if re.match(_MISSING, str(w.message))]
+    if lacking:
+        with any_script():
+            text = _saved(figure, salt, "none")
+    return _NOT_XML.sub("", re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL))
+
+
+def _saved(figure: Any, salt: str, letters: str) -> str:
     from matplotlib import rc_context
 
     memory = io.StringIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with rc_context({"svg.hashsalt": prefix, "svg.fonttype": "path"}):
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with rc_context({"svg.hashsalt": salt, "svg.fonttype": letters}):
         figure.savefig(memory, format="svg", metadata=nothing, bbox_inches="tight")
-    text = memory.getvalue()
+    return memory.getvalue()
+
+
+def inline_svg(figure: Any, prefix: str, description: str) -> str:
+    """The <svg> element of a figure, with ids that start with prefix and no style of its own.
+
+    description: what a screen reader says.
+    """
+    text = svg(figure, prefix)
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    for element in ("metadata", "style"):
+        text = re.sub(rf"<{element}\b.*?</{element}>", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)
     text = re.sub(r"url\(#", f"url(#{prefix}-", text)

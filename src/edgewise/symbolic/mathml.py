@@ -129,6 +129,8 @@ class _Printer:
                 return f"<msqrt>{body}</msqrt>"
             return f"<mroot>{body}<mn>{exponent.q}</mn></mroot>"
         raised = _row(self.show(exponent))
+        if isinstance(exponent, sympy.Rational) and exponent.q != 1:  # a fraction would be tiny
+            raised = _row(f"<mn>{exponent.p}</mn><mo>/</mo><mn>{exponent.q}</mn>")
         named = base.is_Function and not isinstance(base, (sympy.exp, sympy.Abs))
         if named and exponent.is_Integer:  # sin²(x)
             return self.function(base, raised)
