@@ -33,8 +33,11 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=name)
-def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
-    """One namespace a page, in a folder of its own that holds a copy of the examples."""
+def test_python_blocks_run_in_order(page, tmp_path, monkeypatch, capsys):
+    """One namespace a page, in a folder of its own that holds the examples.
+
+    A pick that the page shows as printed, ">>>> ...", is among what the blocks print.
+    """
     monkeypatch.setenv("MPLBACKEND", "Agg")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -45,6 +48,11 @@ def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
         file = f"<{name(page)}>"
         linecache.cache[file] = (len(source), None, source.splitlines(True), file)
         exec(compile(source, file, "exec"), namespace)  # noqa: S102  (our own pages)
+    printed = capsys.readouterr().out
+    for block in blocks(page):
+        for line in block.text.splitlines():
+            if block.info == "text" and line.startswith(">>>>"):
+                assert line.rpartition("   ")[2] in printed, f"{name(page)} shows {line!r}"
 
 
 @every_page
