@@ -121,7 +121,7 @@ def test_files(table, search, tmp_path):
     assert [row["pick"] for row in rows] == ["", "yes"]
     assert float(rows[1]["held_out_rmse"]) == 0.02
     found = search.answer
-    predicted = edgewise.load(folder / "model.safetensors")(found.train.x)[:, 0].numpy()
+    predicted = edgewise.load(folder / "model.safetensors")(found.train.x)[:, 0].detach().numpy()
     np.testing.assert_allclose(predicted, found.predict(found.train.x), rtol=1e-12)
     scope: dict = {}
     python = (folder / "formula.txt").read_text().split("\n\n", 2)[2]

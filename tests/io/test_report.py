@@ -68,7 +68,7 @@ def test_needs_nothing_from_outside(invented):
         "y = t + 2.5 x^{2}",
         "a note",
         "The search came to its end.",
-        "seconds 1.2",
+        "time 1.2 s",
         "seed 7",
         "edgewise 0.",
     ],

@@ -33,6 +33,7 @@ def shown(text: str, names: tuple[str, ...] = NAMES) -> str:
         ("2.5*`planet mass`", "y=2.5⋅planet mass"),
         ("sin(x)^2", "y=sin2(x)"),
         ("exp(-x^2)", "y=e−x2"),
+        ("exp(1/x)", "y=exp(1x)"),
         ("abs(x)", "y=|x|"),
         ("sqrt(x + 1)", "y=x+1"),
         ("1/(x + 1)", "y=1x+1"),

@@ -148,8 +148,19 @@ def _discover(
         raise KeyboardInterrupt  # stopped before the first formula
     show.result(found)
     if out is not None:
-        show.written(out, *outputs.write(found, out, table, {"seed": options["seed"]}))
+        show.written(out, *outputs.write(found, out, table, _settings(options)))
     return found.status
+
+
+def _settings(options: dict) -> dict[str, str]:
+    """What a report says about how the search was asked."""
+    lib = ", ".join(options["lib"] or ()) or "all"
+    return {
+        "seed": str(options["seed"]),
+        "time limit": f"{options['time_limit']:g} s",
+        "jobs": str(options["jobs"]),
+        "primitives": lib,
+    }
 
 
 def _split(values: list[str] | None) -> list[str] | None:

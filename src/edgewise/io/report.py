@@ -242,7 +242,7 @@ def _notes(discovery: Any) -> str:
 def _footer(discovery: Any, settings: Mapping[str, Any]) -> str:
     about = {
         **settings,
-        "seconds": f"{discovery.seconds:.1f}",
+        "time": f"{discovery.seconds:.1f} s",
         "edgewise": version("edgewise"),
         "torch": version("torch"),
         "python": platform.python_version(),

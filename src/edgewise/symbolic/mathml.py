@@ -141,7 +141,8 @@ class _Printer:
 
     def function(self, e: sympy.Expr, raised: str = "") -> str:
         inside = [self.show(argument) for argument in e.args]
-        if isinstance(e, sympy.exp) and sympy.count_ops(e.args[0]) <= 12:
+        # A fraction up there would be too small to read.
+        if isinstance(e, sympy.exp) and "<mfrac>" not in inside[0] and len(inside[0]) < 300:
             return f"<msup><mi>e</mi>{_row(inside[0])}</msup>"
         if isinstance(e, sympy.Abs):
             return _row("<mo>|</mo>", inside[0], "<mo>|</mo>")
