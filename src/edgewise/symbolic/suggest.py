@@ -98,10 +98,10 @@ def suggest(
 
 
 def _key(record: Primitive, c: float, error: float) -> float:
-    """The order of suggestions: by error, and among equals the simpler one; a large c means that
-    the function is used in the limit where it looks like another one."""
+    """The order of suggestions: by the decades of the error, where a unit of cost counts as 0.15;
+    a large c means that the function is used in the limit where it looks like another one."""
     degenerate = max(math.log10(abs(c) + _TINY) - 1.0, 0.0)
-    return (error + 1e-14) * (1.0 + 0.05 * record.cost + 0.5 * degenerate)
+    return math.log10(error + 1e-15) + 0.15 * record.cost + 0.3 * degenerate
 
 
 def _thinned(x: Tensor, y: Tensor, most: int = 400) -> tuple[Tensor, Tensor]:
