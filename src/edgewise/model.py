@@ -8,6 +8,7 @@ return a new, independent model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -21,10 +22,12 @@ from edgewise.errors import InputError
 from edgewise.nn import Network
 from edgewise.nn.network import Width
 from edgewise.problems.dataset import Dataset, as_dataset
+from edgewise.symbolic.canonical import canonicalise
 from edgewise.symbolic.compose import network_formulas
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.joint import Candidates, auto_symbolic, edge_suggestions
 from edgewise.symbolic.primitives import Primitive, primitive
+from edgewise.symbolic.snapping import snap_network
 from edgewise.symbolic.suggest import Suggestion, library
 from edgewise.train import EdgeSparsity, GridUpdates, History
 from edgewise.train.fit import Solver
@@ -120,28 +123,33 @@ class KAN(Network):
         """Train in place and return the history.
 
         opt: "auto" chooses by size and loss and says so in ``history.events``; "LM", "LBFGS", "Adam"
-        run as they are. lamb: strength of the sparsity penalty (1e-2 is a good first value).
+        run as they are. steps: 400 for auto (second-order steps in all), 100 for LM and LBFGS, 1000
+        for Adam. lamb: strength of the sparsity penalty (1e-2 is a good first value); lamb_entropy,
+        lamb_coef and lamb_coefdiff act in first-order steps only. lr: LBFGS and Adam; batch: Adam.
         grids: sizes to pass through with opt="auto"; the one that predicts held-out rows best stays.
-        The other arguments are those of ``train.fit`` and of pykan's ``fit``.
+        A data frame's column names become the model's, unless it has names. The other arguments are
+        those of ``train.fit`` and of pykan's ``fit``. Raises InputError for an option that the
+        solver does not have.
         """
         data = self._data(dataset)
+        _check_options(opt, {"lr": lr, "batch": batch, "grids": grids})
         updates = GridUpdates(grid_update_num if update_grid else 0, stop_grid_update_step)
         seed = self.seed if seed is None else seed
         solver: Solver
         if opt == "auto":
             solver = train.Auto(
-                steps or 400,
+                400 if steps is None else steps,
                 restarts,
                 tuple(grids) if grids is not None else None,
                 update_grid=update_grid,
                 seed=seed,
             )
         elif opt == "LM":
-            solver = train.LevenbergMarquardt(steps or 100, grids=updates)
+            solver = train.LevenbergMarquardt(100 if steps is None else steps, grids=updates)
         elif opt == "LBFGS":
-            solver = train.LBFGS(steps or 100, lr or 1.0, grids=updates)
+            solver = train.LBFGS(100 if steps is None else steps, lr or 1.0, grids=updates)
         elif opt == "Adam":
-            solver = train.Adam(steps or 1000, lr or 1e-2, batch, seed, updates)
+            solver = train.Adam(1000 if steps is None else steps, lr or 1e-2, batch, seed, updates)
         else:
             raise InputError(f"opt is {opt!r}; expected one of {_SOLVERS}.")
         fitted = train.fit(
@@ -158,6 +166,10 @@ class KAN(Network):
         )
         self._become(fitted.model)
         self.data = data
+        if self.input_names is None and not _plain(data.input_names, "x"):
+            self.input_names = data.input_names
+        if self.output_names is None and not _plain(data.output_names, "y"):
+            self.output_names = data.output_names
         return fitted.history
 
     def refine(self, grid: int | list[int]) -> Self:
@@ -183,6 +195,11 @@ class KAN(Network):
         trace = self.trace(self._inputs(data))
         return interpret.prune(self, trace, node_th=node_th, edge_th=edge_th)
 
+    def prune_node(self, threshold: float = 1e-2, *, data: Any = None) -> Self:
+        """A new model without the hidden nodes that score below the threshold."""
+        trace = self.trace(self._inputs(data))
+        return interpret.prune(self, trace, node_th=threshold, edge_th=0.0)
+
     def prune_edge(self, edge_th: float = 3e-2, *, data: Any = None) -> Self:
         """A new model with weak edges switched off."""
         return interpret.prune_edges(self, self.trace(self._inputs(data)), edge_th=edge_th)
@@ -205,6 +222,20 @@ class KAN(Network):
         if smaller.data is not None:
             smaller.data = _columns(smaller.data, kept)
         return smaller
+
+    def get_fun(self, l: int, i: int, j: int, *, data: Any = None) -> tuple[Tensor, Tensor]:
+        """The samples of edge (l, i, j): its inputs in rising order and its values, (B,) each."""
+        self._check_edge(l, i, j)
+        trace = self.trace(self._inputs(data))
+        x, order = trace.inputs[l][:, i].sort()
+        return x, trace.edges[l][order, j, i]
+
+    def get_range(
+        self, l: int, i: int, j: int, *, data: Any = None
+    ) -> tuple[float, float, float, float]:
+        """(x_min, x_max, y_min, y_max) of edge (l, i, j)."""
+        x, y = self.get_fun(l, i, j, data=data)
+        return float(x[0]), float(x[-1]), float(y.min()), float(y.max())
 
     # --- symbols ------------------------------------------------------------------------------
 
@@ -252,7 +283,7 @@ class KAN(Network):
         self.layers[l].unfix_symbolic(j, i)
 
     def remove_edge(self, l: int, i: int, j: int) -> None:
-        """Switch edge (l, i, j) off, in place."""
+        """Switch edge (l, i, j) off, in place; the function loses that edge, its mean included."""
         self._check_edge(l, i, j)
         layer = self.layers[l]
         with torch.no_grad():
@@ -272,6 +303,14 @@ class KAN(Network):
         found = auto_symbolic(self, train_rows, lib, beam=beam, snap=snap)
         self._become(found.model)
         return found
+
+    def snap(self, *, data: Any = None) -> None:
+        """Put the constants of a symbolic model in canonical form and refit them, in place, as the
+        simplest numbers that the data allow: after ``fix_symbolic`` by hand and a fit."""
+        network_formulas(self)  # raises where an edge is still a curve
+        rows = self._data(data).train
+        canonicalise(self)
+        snap_network(self, replace(rows, x=self.checked(rows.x), y=rows.y.to(self.dtype)))
 
     def symbolic_formula(self, names: Sequence[str] | None = None) -> Any:
         """The network as a SymPy expression; a list of them for several outputs.
@@ -340,9 +379,22 @@ class KAN(Network):
         return copy
 
 
-def _columns(data: Dataset, kept: Sequence[int]) -> Dataset:
-    from dataclasses import replace
+def _check_options(opt: str, options: dict[str, Any]) -> None:
+    known = {"auto": {"grids"}, "LBFGS": {"lr"}, "Adam": {"lr", "batch"}}.get(opt, set())
+    for name, value in options.items():
+        if value is not None and name not in known:
+            raise InputError(
+                f"{name}={value!r} came with opt={opt!r}, which has no such option. Leave it out"
+                + (", or use opt='Adam'." if name != "grids" else ", or use opt='auto'.")
+            )
 
+
+def _plain(names: Sequence[str], letter: str) -> bool:
+    """Whether the names are only those that unnamed columns get: x_1, x_2, ..."""
+    return list(names) == [f"{letter}_{n + 1}" for n in range(len(names))] or list(names) == ["y"]
+
+
+def _columns(data: Dataset, kept: Sequence[int]) -> Dataset:
     def cut(samples: Any) -> Any:
         return None if samples is None else replace(samples, x=samples.x[:, list(kept)])
 

@@ -28,6 +28,10 @@ class Samples:
     def __len__(self) -> int:
         return self.x.shape[0]
 
+    def __repr__(self) -> str:
+        weighted = "" if self.weight is None else ", weighted"
+        return f"Samples({len(self)} rows, {self.x.shape[1]} -> {self.y.shape[1]}{weighted})"
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

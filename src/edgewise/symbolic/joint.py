@@ -29,7 +29,9 @@ from edgewise.train.objective import MeanSquare, Objective, SecondOrder
 Edge = tuple[int, int, int]  # (l, i, j) as users write it
 
 _ROWS = 1000
-_STEPS, _FINAL_STEPS = 12, 200
+_STEPS, _FEW_STEPS, _FINAL_STEPS = 12, 60, 200
+# Primitives of an edge's first suggestions that stay in the race.
+_SHORT_LIST = 8
 # Error of an assignment relative to the target's spread below which it is exact.
 _EXACT = 1e-9
 # What one unit of a primitive's cost must gain in log10 of the error, when errors are comparable.
@@ -106,11 +108,12 @@ def auto_symbolic(
     data = _some(data, model)
     spread = float((data.y - data.y.mean(0)).square().mean().sqrt()) or 1.0
     start = model.clone()
-    before = _error(start, data)
     edges = spline_edges(start)
+    refit_network(start, data, _STEPS, deadline=deadline)  # pruning and refining leave a little
+    before = _error(start, data)
     suggestions = {}
     for edge in edges:
-        suggestions[edge] = tuple(edge_suggestions(start, edge, data.x, records))
+        suggestions[edge] = tuple(edge_suggestions(start, edge, data.x, records, _SHORT_LIST))
         _check(deadline)
     for edge, found in suggestions.items():
         if not found:
@@ -122,11 +125,13 @@ def auto_symbolic(
     for count, edge in enumerate(_order(suggestions)):
         if progress is not None:
             progress(f"edge {count + 1} of {len(edges)}")
-        states = _extend(states, edge, data, spread, records, branch, deadline)
+        short = [suggestion.primitive for suggestion in suggestions[edge]]
+        states = _extend(states, edge, data, spread, short, branch, deadline)
         floor = before / spread * 1.2
         states = sorted(states, key=lambda s: s.key(floor))[:beam]
-    finished = [_finish(state, data, spread, deadline) for state in states]
-    best = min(finished, key=lambda s: s.key(max(_EXACT, 0.0)))
+    finished = [_finish(state, data, spread, _FEW_STEPS, deadline) for state in states]
+    best = min(finished, key=lambda s: s.key(_EXACT))
+    best = _finish(best, data, spread, _FINAL_STEPS, deadline)
     result = best.model
     canonicalise(result)
     if snap:
@@ -219,9 +224,9 @@ def _extend(
     return extended
 
 
-def _finish(state: _State, data: Samples, spread: float, deadline: float) -> _State:
+def _finish(state: _State, data: Samples, spread: float, steps: int, deadline: float) -> _State:
     model = state.model.clone()
-    refit_network(model, data, _FINAL_STEPS, deadline=deadline)
+    refit_network(model, data, steps, deadline=deadline)
     _check(deadline)
     return _State(model, _error(model, data) / spread, 0.0, state.chosen)
 

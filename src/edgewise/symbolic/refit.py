@@ -225,6 +225,7 @@ def _levenberg_marquardt(problem: Problem, values: Tensor, steps: int, deadline:
             loss,
             values / unit,
             steps=steps,
+            tolerance=1e-7,
             callback=lambda *_: time.monotonic() > deadline,
         )
         values = found.theta * unit

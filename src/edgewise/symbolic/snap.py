@@ -43,6 +43,10 @@ _LR_TRY = 30.0
 _ROUNDING = 1e-13
 # What the fit may lose, in bits, when a constant goes that the data do not fix.
 _UNFIXED_BITS = 0.5
+# The linear model starts a trial close to its end.
+_TRIAL_STEPS = 30
+# A formula of more constants is no law: its numbers are hardly tried.
+_MANY = 24
 
 
 def snap_constants(
@@ -96,6 +100,8 @@ def snap_template(
     best = fit_template(template, start, data, deadline=deadline)
     if not math.isfinite(best.rmse):
         return best
+    if len(best.constants) > _MANY:
+        trials = min(trials, 10)
     judge = _Judge.of(best, data, noise)
     search = _Search(data, trials, deadline)
     while (better := search.step(best, judge)) is not None:
@@ -283,7 +289,7 @@ def _test(hypothesis: _Hypothesis, fit: Refit, data: Data) -> Refit | None:
         value = Problem(template, used, data).loss(point)
         return value if math.isfinite(value) else math.inf
 
-    fitted = fit_template(template, min((moved, kept), key=loss), data)
+    fitted = fit_template(template, min((moved, kept), key=loss), data, _TRIAL_STEPS)
     numbers = {**fit.numbers, fit.constants[hypothesis.k]: hypothesis.number}
     return replace(fitted, numbers=numbers)
 

@@ -192,7 +192,7 @@ class Auto:
             if self.update_grid:
                 update_grids(model, data.x)
             share = max(self.steps // 4, 20)
-            LevenbergMarquardt(share, damping, 1e-6).run(model, objective, data, record)
+            LevenbergMarquardt(share, damping, 1e-4).run(model, objective, data, record)
             with torch.no_grad():
                 value = float(objective(model, data))
             if value > 0.98 * best_value:
