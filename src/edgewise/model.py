@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from edgewise import bases, interpret, train
 from edgewise.bases import Basis
@@ -27,6 +28,7 @@ from edgewise.symbolic.compose import network_formulas
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.joint import Candidates, auto_symbolic, edge_suggestions
 from edgewise.symbolic.primitives import Primitive, primitive
+from edgewise.symbolic.refit import constants
 from edgewise.symbolic.snapping import snap_network
 from edgewise.symbolic.suggest import Suggestion, library
 from edgewise.train import EdgeSparsity, GridUpdates, History
@@ -96,7 +98,7 @@ class KAN(Network):
 
     def fit(
         self,
-        dataset: Dataset | dict[str, Tensor] | tuple | None = None,
+        dataset: Dataset | dict[str, Tensor] | tuple | DataLoader | None = None,
         opt: str = "auto",
         steps: int | None = None,
         *,
@@ -127,11 +129,15 @@ class KAN(Network):
         for Adam. lamb: strength of the sparsity penalty (1e-2 is a good first value); lamb_entropy,
         lamb_coef and lamb_coefdiff act in first-order steps only. lr: LBFGS and Adam; batch: Adam.
         grids: sizes to pass through with opt="auto"; the one that predicts held-out rows best stays.
-        A data frame's column names become the model's, unless it has names. The other arguments are
+        dataset: as ``train.fit`` takes it; a DataLoader gives Adam its batches, which opt="auto" then
+        means. A data frame's column names become the model's, unless it has names. The other arguments are
         those of ``train.fit`` and of pykan's ``fit``. Raises InputError for an option that the
         solver does not have.
         """
-        data = self._data(dataset)
+        loader = dataset if isinstance(dataset, DataLoader) else None
+        if loader is not None and opt == "auto":
+            opt = "Adam"
+        data = self._data(dataset if loader is None else train.all_rows(loader))
         _check_options(opt, {"lr": lr, "batch": batch, "grids": grids})
         updates = GridUpdates(grid_update_num if update_grid else 0, stop_grid_update_step)
         seed = self.seed if seed is None else seed
@@ -154,7 +160,7 @@ class KAN(Network):
             raise InputError(f"opt is {opt!r}; expected one of {_SOLVERS}.")
         fitted = train.fit(
             self,
-            data,
+            data if loader is None else loader,
             solver=solver,
             loss=loss_fn,
             penalty=EdgeSparsity(lamb, lamb_l1, lamb_entropy, lamb_coef, lamb_coefdiff),
@@ -299,8 +305,8 @@ class KAN(Network):
         A joint search: whole assignments are refitted end to end; constants become simple numbers
         where the data allow it. ``str(result)`` tells the formula's error beside the network's.
         """
-        train_rows = self._data(data).train
-        found = auto_symbolic(self, train_rows, lib, beam=beam, snap=snap)
+        rows = self._data(data)
+        found = auto_symbolic(self, rows.train, lib, beam=beam, snap=snap, held_out=rows.test)
         self._become(found.model)
         return found
 
@@ -321,11 +327,18 @@ class KAN(Network):
         return formulas[0] if len(formulas) == 1 else formulas
 
     def formula(self, output: int = 0) -> Formula:
-        """The formula of one output, as a value that prints, predicts and gives its source."""
+        """The formula of one output, as a value that prints, predicts and gives its source.
+
+        After a fit its constants carry standard errors, from the rows that the model was fitted to.
+        """
         names = self.input_names or tuple(f"x_{i + 1}" for i in range(self.layers[0].in_features))
         expression = network_formulas(self, names)[output]
         target = self.output_names[output] if self.output_names else "y"
-        return Formula(expression, names, target)
+        if self.data is None:
+            return Formula(expression, names, target)
+        rows = self.data.train
+        x, y = rows.x.double().cpu(), rows.y[:, output].double().cpu()
+        return Formula(expression, names, target, constants(expression, x, y, names, rows.weight))
 
     # --- pictures -----------------------------------------------------------------------------
 

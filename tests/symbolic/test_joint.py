@@ -7,7 +7,7 @@ import torch
 from edgewise.errors import FormulaError
 from edgewise.model import KAN
 from edgewise.nn import Network
-from edgewise.problems.dataset import Samples
+from edgewise.problems.dataset import Samples, create_dataset
 from edgewise.symbolic.compose import network_formulas
 from edgewise.symbolic.joint import auto_symbolic, edge_suggestions, spline_edges
 from edgewise.symbolic.primitives import PRIMITIVES
@@ -106,3 +106,23 @@ def test_kan_verbs_fix_by_hand_and_take_back() -> None:
     model.unfix_symbolic(0, 0, 0)
     with pytest.raises(FormulaError, match="auto_symbolic"):
         model.symbolic_formula()
+
+
+def test_held_out_rows_are_reported_and_constants_have_errors() -> None:
+    def noisy(x: torch.Tensor) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(len(x))
+        noise = torch.randn(len(x), 1, generator=generator, dtype=torch.float64)
+        return 0.713 * torch.sin(2.2 * x) + 0.01 * noise
+
+    data = create_dataset(noisy, 1, train_num=400, test_num=200)
+    model = KAN([1, 1], seed=0)
+    model.fit(data, steps=60)
+    found = model.auto_symbolic(["x", "sin", "x^3"])
+    assert found.held_out is not None
+    error, distance = found.held_out
+    assert 0.008 < error < 0.012 and distance < 0.01
+    assert "held out" in str(found)
+    constants = model.formula().constants
+    assert constants and all(0 < c.error < 0.1 for c in constants)
+    near = min(constants, key=lambda c: abs(c.value - 0.713))
+    assert abs(near.value - 0.713) < 4 * near.error

@@ -46,6 +46,8 @@ class Candidates:
     (l, i, j). suggestions: what was considered for each edge, best first. rmse: of the formula on
     the rows used, before: of the network it started from, both in the target's unit. r2 of the
     formula against the data. assignments: (error, names) of the other complete assignments seen.
+    held_out: rms error of the formula on held-out rows, and its rms distance there from the network
+    it started from; None without such rows.
     """
 
     model: Network
@@ -55,9 +57,13 @@ class Candidates:
     before: float
     r2: float
     assignments: tuple[tuple[float, tuple[str, ...]], ...]
+    held_out: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         lines = [f"formula rmse {self.rmse:.3g}, network rmse {self.before:.3g}, r2 {self.r2:.10g}"]
+        if self.held_out is not None:
+            error, distance = self.held_out
+            lines.append(f"held out: formula rmse {error:.3g}, from the network {distance:.3g}")
         for edge, name in self.chosen.items():
             seen = self.suggestions.get(edge, ())
             others = ", ".join(f"{s.primitive.name} {s.error:.1e}" for s in seen[:4])
@@ -93,13 +99,14 @@ def auto_symbolic(
     beam: int = 4,
     branch: int = 3,
     snap: bool = True,
+    held_out: Samples | None = None,
     deadline: float = math.inf,
     progress: Callable[[str], None] | None = None,
 ) -> Candidates:
     """Replace every live spline edge by a primitive; the model given is not changed.
 
-    data: rows to judge by (training rows; at most 1,000 are used). lib: names or primitives allowed.
-    beam: assignments kept at each edge; branch: primitives tried an edge and assignment.
+    data: rows to judge by (training rows; at most 1,000 are used). held_out: rows to report on.
+    lib: names or primitives allowed. beam: assignments kept at each edge; branch: primitives tried an edge and assignment.
     Constants are put into canonical form and, with ``snap``, into the simplest numbers that the
     data allow. Raises FormulaError when some edge admits no primitive of ``lib``, and TimeoutError when
     ``deadline`` (of time.monotonic) passes: a search cut short has no formula to show.
@@ -142,7 +149,12 @@ def auto_symbolic(
     )
     chosen = {edge: record.name for edge, record in sorted(best.chosen.items())}
     r2 = 1.0 - (rmse / spread) ** 2
-    return Candidates(result, chosen, suggestions, rmse, before, r2, tuple(assignments))
+    judged = None
+    if held_out is not None:
+        rows = _some(held_out, model)
+        between = Samples(rows.x, model(rows.x).detach())
+        judged = (_error(result, rows), _error(result, between))
+    return Candidates(result, chosen, suggestions, rmse, before, r2, tuple(assignments), judged)
 
 
 def spline_edges(model: Network) -> list[Edge]:

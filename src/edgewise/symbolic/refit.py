@@ -15,6 +15,7 @@ from torch import Tensor
 from edgewise.errors import ShapeError
 from edgewise.optim.levenberg_marquardt import minimise
 from edgewise.symbolic.evaluate import evaluate
+from edgewise.symbolic.formula import Constant
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,27 @@ def refit(
     data = make_data(x, y, variables, weight)
     template, start = free_floats(expression, data, frozen)
     return fit_template(template, start, data, steps, deadline)
+
+
+def constants(
+    expression: Expr,
+    x: Tensor,
+    y: Tensor,
+    variables: Sequence[str],
+    weight: Tensor | None = None,
+) -> tuple[Constant, ...]:
+    """The floats of an expression as they are, with their standard errors on the rows.
+
+    The errors are those of least squares, sqrt(diag(sigma^2 (J'J)^-1)); none where N <= m, or where
+    the data do not fix each constant. x (N, I), y (N,).
+    """
+    data = make_data(x, y, variables, weight)
+    template, start = free_floats(expression, data)
+    free = tuple(c for c in start if c in template.free_symbols)
+    values = torch.tensor([start[c] for c in free], dtype=torch.float64)
+    errors = _standard_errors(*Problem(template, free, data).residual_and_jacobian(values))
+    found = [None] * len(free) if errors is None else errors.tolist()
+    return tuple(Constant(v, e) for v, e in zip(values.tolist(), found, strict=True))
 
 
 def free_floats(

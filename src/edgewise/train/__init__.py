@@ -4,6 +4,7 @@ from edgewise.train.auto import Auto
 from edgewise.train.fit import Fitted, fit
 from edgewise.train.grids import refine, update_grids
 from edgewise.train.history import History
+from edgewise.train.loader import all_rows
 from edgewise.train.objective import CrossEntropy, MeanSquare, Objective
 from edgewise.train.penalties import EdgeSparsity
 from edgewise.train.recorder import Callback, Recorder
@@ -23,6 +24,7 @@ __all__ = [
     "MeanSquare",
     "Objective",
     "Recorder",
+    "all_rows",
     "fit",
     "refine",
     "update_grids",

@@ -48,7 +48,7 @@ def test_laws_come_back_exactly(name: str) -> None:
 
 @pytest.mark.slow
 def test_ridge_formulas_of_the_primitive_table_come_back() -> None:
-    """Three of the drawn ridges; benchmarks/ridges.py runs all of them."""
+    """Three of the drawn ridges; benchmarks/discover.py runs all of them."""
     for seed in (1, 3, 5):
         ridge = draw(seed)
         found = edgewise.discover(ridge.x, ridge.y, time_limit=60)
