@@ -106,7 +106,8 @@ def auto_symbolic(
     """Replace every live spline edge by a primitive; the model given is not changed.
 
     data: rows to judge by (training rows; at most 1,000 are used). held_out: rows to report on.
-    lib: names or primitives allowed. beam: assignments kept at each edge; branch: primitives tried an edge and assignment.
+    lib: names or primitives allowed. beam: assignments kept at each edge; branch: primitives tried
+    an edge and assignment.
     Constants are put into canonical form and, with ``snap``, into the simplest numbers that the
     data allow. Raises FormulaError when some edge admits no primitive of ``lib``, and TimeoutError when
     ``deadline`` (of time.monotonic) passes: a search cut short has no formula to show.
