@@ -146,8 +146,8 @@ def discover(
             f"No formula is finite on all {len(rows.train) + len(rows.held_out)} rows of {target!r}. "
             "Scale the columns to about unit size."
         )
-    count = min(len(rows.train) + len(rows.held_out), 1000)
-    pick = choose(front, _EXACT * search.scale, count)
+    held_out = 0 if whole.held_out is whole.train else len(rows.held_out)
+    pick = choose(front, _EXACT * search.scale, len(rows.train), held_out)
     if search.rows.relative:
         notes.append(
             "errors grow with the target: each row's error is weighed relative to its value"
@@ -304,7 +304,7 @@ def _direct(search: _Search, lib: Any) -> None:
     for proposal in proposals:
         if search.late:
             return
-        if best < 1e-9 or proposal.error > 30 * best:
+        if best < 1e-9 or proposal.error > 1000 * best:
             break
         search.tell(f"simple formulas: {proposal.origin}")
         search.add(finish(proposal.expression, rows, proposal.origin, search.deadline))

@@ -36,10 +36,12 @@ def canonicalise(model: Network) -> None:
         if l > 0:
             _settle_nodes(model, l)
         for o, i in (layer.symbolic_code != 0).nonzero().tolist():
-            layer.symbolic_affine[o, i] = _edge(record_of(layer, o, i), layer.symbolic_affine[o, i])
+            layer.symbolic_affine[o, i] = canonical_edge(
+                record_of(layer, o, i), layer.symbolic_affine[o, i]
+            )
         if l > 0 and _scale_nodes(model, l):
             for o, i in (layer.symbolic_code != 0).nonzero().tolist():
-                affine = _edge(record_of(layer, o, i), layer.symbolic_affine[o, i])
+                affine = canonical_edge(record_of(layer, o, i), layer.symbolic_affine[o, i])
                 layer.symbolic_affine[o, i] = affine
     _gather(model)
 
@@ -79,7 +81,8 @@ def record_of(layer: KANLayer, o: int, i: int) -> Primitive:
     return primitive(layer.primitives[int(layer.symbolic_code[o, i]) - 1])  # type: ignore[arg-type]
 
 
-def _edge(record: Primitive, affine: Tensor) -> Tensor:
+def canonical_edge(record: Primitive, affine: Tensor) -> Tensor:
+    """[a, b, c, d] of the same function with as many of them at 0 and 1 as can be: (4,) -> (4,)."""
     a, b, c, d = affine.tolist()
     name = record.name
     if name == "0":

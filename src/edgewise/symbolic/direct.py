@@ -21,7 +21,10 @@ import torch
 from sympy import Expr, Float
 from torch import Tensor
 
-from edgewise.symbolic.evaluate import symbol
+from edgewise.symbolic.canonical import canonical_edge
+from edgewise.symbolic.compose import exact
+from edgewise.symbolic.evaluate import evaluate, symbol
+from edgewise.symbolic.formula import complexity
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.suggest import suggest
 
@@ -72,7 +75,7 @@ def propose(
     top: int = 6,
     expired: Callable[[], bool] = lambda: False,
 ) -> list[Proposal]:
-    """The best proposals of all kinds for x (N, I), y (N,), smallest error first.
+    """The best proposals of all kinds and lengths for x (N, I), y (N,), smallest error first.
 
     ``expired`` ends the search early. Expressions that are not finite on every row are left out.
     """
@@ -92,7 +95,20 @@ def propose(
         error = _error(expression, x, sign * y, names)
         if math.isfinite(error):
             proposals.append(Proposal(expression, error, origin))
-    return sorted(proposals, key=lambda p: p.error)[:top]
+    return _diverse(sorted(proposals, key=lambda p: p.error), top)
+
+
+def _diverse(proposals: list[Proposal], top: int) -> list[Proposal]:
+    """The most precise ones, and every simpler one that is the best of its length: the most precise
+    alone would be variations of the longest."""
+    chosen: list[Proposal] = []
+    shortest = math.inf
+    for proposal in proposals:
+        length = complexity(proposal.expression)
+        if length < shortest or len(chosen) < top // 2:
+            chosen.append(proposal)
+            shortest = min(shortest, length)
+    return chosen[: 2 * top]
 
 
 def _power_laws(x: Tensor, y: Tensor, names: Sequence[str]) -> list[tuple[Expr, str]]:
@@ -125,8 +141,10 @@ def _curves(
     for i in range(x.shape[1]) if x.shape[1] <= 3 else ():
         if expired():
             break
-        for s in suggest(x[:, i], t, lib, top=3):
-            a, b, c, d = map(Float, s.affine)
+        for s in suggest(x[:, i], t, lib, top=8):
+            # in canonical form constants that trade with each other are gone: a = 1 for powers
+            affine = canonical_edge(s.primitive, torch.tensor(s.affine, dtype=torch.float64))
+            a, b, c, d = (exact(v) if v in (0.0, 1.0, -1.0) else Float(v) for v in affine.tolist())
             expression = c * s.primitive.sympy(a * symbol(names[i]) + b) + d
             found.append((expression, s.primitive.name))
     return found
@@ -210,8 +228,6 @@ def _dictionary(x: Tensor, names: Sequence[str]) -> tuple[list[Tensor], list[Exp
 
 
 def _error(expression: Expr, x: Tensor, y: Tensor, names: Sequence[str]) -> float:
-    from edgewise.symbolic.evaluate import evaluate
-
     value = evaluate(expression, dict(zip(names, x.unbind(1), strict=True)))
     spread = float((y - y.mean()).square().mean().sqrt()) or 1.0
     return float((value - y).square().mean().sqrt()) / spread

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from edgewise.symbolic.formula import Formula
 
+# Held-out rows below which their error alone does not decide, and rows above which more say no more.
+_FEW, _ROWS_MOST = 30, 1000
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -60,15 +63,26 @@ def pareto(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(front)
 
 
-def choose(front: Sequence[Candidate], floor: float, rows: int) -> int:
+def choose(front: Sequence[Candidate], floor: float, fitted: int, held_out: int) -> int:
     """The pick: the shortest description of the rows, by the error on those held out.
 
+    With few of them their error is a matter of luck; then that of the fitted rows, corrected for the
+    constants fitted, counts as well, each by its number of rows.
     bits = rows/2 log2(error^2 + floor^2) + complexity * log2 of the alphabet (5 bits a symbol);
     ``floor`` is the error that counts as none (rounding). Reference: J. Rissanen, *Modeling by
     shortest data description* (1978).
     """
 
+    rows = min(fitted + held_out, _ROWS_MOST)
+
+    def error(candidate: Candidate) -> float:
+        if held_out >= _FEW:
+            return candidate.error
+        spare = max(fitted - len(candidate.formula.constants), 1)
+        squares = (fitted * candidate.train_error) ** 2 / spare + held_out * candidate.error**2
+        return math.sqrt(squares / (fitted + held_out))
+
     def bits(candidate: Candidate) -> float:
-        return rows * math.log2(math.hypot(candidate.error, floor)) + 5.0 * candidate.complexity
+        return rows * math.log2(math.hypot(error(candidate), floor)) + 5.0 * candidate.complexity
 
     return min(range(len(front)), key=lambda row: bits(front[row]))
