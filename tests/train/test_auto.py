@@ -22,7 +22,7 @@ def test_ranges_reach_past_the_samples_by_the_distance_of_the_outermost(grid_eps
         ordered = arriving.detach().sort(0).values
         lower, upper = hidden_ends(model, level)
         length = ordered[-1] - ordered[0]
-        gaps = ordered[5] - ordered[0], ordered[-1] - ordered[-6]
+        gaps = ordered[10] - ordered[0], ordered[-1] - ordered[-11]
         for room, gap in ((ordered[0] - lower, gaps[0]), (upper - ordered[-1], gaps[1])):
             assert (room >= torch.minimum(gap, 0.05 * length)).all()
             assert (room <= torch.minimum(gap, 0.05 * length) + 0.01 * length).all()

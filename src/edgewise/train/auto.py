@@ -32,7 +32,7 @@ _SPARSE_STARTS = 3
 # Held-out error, relative to the target's spread, that needs no other start.
 _GOOD = 2e-2
 # An end of a range is moved out by its distance from the sample that is so many places inside.
-_END_SAMPLES = 5
+_END_SAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Auto:
             if self.update_grid:
                 follow(model, data.x)
             share = max(self.steps // 4, 20)
-            LevenbergMarquardt(share, damping, 1e-4).run(model, objective, data, record)
+            LevenbergMarquardt(share, damping, 1e-5).run(model, objective, data, record)
             with torch.no_grad():
                 value = float(objective(model, data))
             if value > 0.98 * best_value:
