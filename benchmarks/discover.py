@@ -94,7 +94,9 @@ def table(name: str, limit: float) -> dict:
 def report(kind: str, name: str, found: edgewise.Discovery, good: bool) -> dict:
     chosen = found.front[found.pick]
     mark = {"table": "  "}.get(kind, "ok" if good else "--")
-    print(f"{mark} {found.seconds:5.1f} s  {name}\n         {found.best}   error {chosen.error:.2g}")
+    print(
+        f"{mark} {found.seconds:5.1f} s  {name}\n         {found.best}   error {chosen.error:.2g}"
+    )
     sys.stdout.flush()
     return {
         "kind": kind,

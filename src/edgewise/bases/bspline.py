@@ -112,9 +112,14 @@ class BSpline(Basis):
         return points.flatten(1).T.contiguous()
 
     def roughness(self, **factory: Any) -> Tensor:
-        """Second differences of the coefficients, squared (P. Eilers, B. Marx, P-splines, 1996)."""
-        second = torch.eye(self.size, **factory).diff(n=2, dim=0)
-        return second.T @ second
+        """Differences of order degree + 1 of the coefficients, squared, over 4.
+
+        They vanish for one polynomial over all intervals, so that a coefficient at an end that no
+        sample sees goes on as the last piece does. (P. Eilers, B. Marx, P-splines, 1996.)
+        """
+        order = min(self.degree + 1, self.size - 1)
+        differences = torch.eye(self.size, **factory).diff(n=order, dim=0)
+        return differences.T @ differences / 4
 
     def to_dict(self) -> dict[str, Any]:
         return {
