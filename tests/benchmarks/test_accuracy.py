@@ -18,7 +18,7 @@ def test_the_short_form_is_green_and_its_runs_are_kept(tmp_path):
     assert first.returncode == 0, first.stdout + first.stderr
     runs = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
     assert [run["task"] for run in runs] == ["scaling", "deep", "hellokan"]
-    assert "red" not in first.stdout and "not run" in first.stdout
+    assert "RED" not in first.stdout and "not run" in first.stdout
 
     again = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert again.returncode == 0 and again.stdout == first.stdout
