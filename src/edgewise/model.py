@@ -291,11 +291,7 @@ class KAN(Network):
     def remove_edge(self, l: int, i: int, j: int) -> None:
         """Switch edge (l, i, j) off, in place; the function loses that edge, its mean included."""
         self._check_edge(l, i, j)
-        layer = self.layers[l]
-        with torch.no_grad():
-            layer.mask[j, i] = 0.0
-            layer.symbolic_code[j, i] = 0
-            layer.symbolic_affine[j, i] = 0.0
+        self.layers[l].switch_off((j, i))
 
     def auto_symbolic(
         self, lib: Library = None, *, snap: bool = True, beam: int = 4, data: Any = None

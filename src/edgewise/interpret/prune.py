@@ -80,12 +80,10 @@ def _keep_means(model: Kind, trace: Trace) -> None:
 @torch.no_grad()
 def remove_edges(model: Network, l: int, edges: Tensor, trace: Trace) -> None:
     """Switch off edges (O, I) bool of layer l in place; their means go into the sums' biases."""
-    layer, nodes = model.layers[l], model.nodes[l]
+    nodes = model.nodes[l]
     means = (trace.edges[l].mean(0) * edges).sum(1)
     nodes.sum_bias.add_(nodes.sum_scale * means.to(nodes.sum_bias))
-    layer.mask[edges] = 0.0
-    layer.symbolic_code[edges] = 0
-    layer.symbolic_affine[edges] = 0.0
+    model.layers[l].switch_off(edges)
 
 
 def prune_inputs(

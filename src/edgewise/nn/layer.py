@@ -191,6 +191,13 @@ class KANLayer(nn.Module):
             self.symbolic_affine[o, i] = 0.0
             self.mask[o, i] = 1.0
 
+    @torch.no_grad()
+    def switch_off(self, edges: Tensor | tuple[int, int]) -> None:
+        """Take curve and symbol off the edges, in place: (O, I) bool, or the one edge (o, i)."""
+        self.mask[edges] = 0.0
+        self.symbolic_code[edges] = 0
+        self.symbolic_affine[edges] = 0.0
+
     def set_basis(self, basis: Basis, tensors: dict[str, Tensor], coef: Tensor) -> None:
         """Replace the basis, its tensors and the coefficients, in place."""
         self.basis = basis
