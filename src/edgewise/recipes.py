@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 import sympy
 import torch
-from torch import Tensor
 
 from edgewise.errors import DataError, FormulaError, InputError, ShapeError
 from edgewise.model import KAN, compile_formula
 from edgewise.problems.dataset import Samples, as_dataset
 from edgewise.symbolic import direct
 from edgewise.symbolic.compose import exact
-from edgewise.symbolic.finish import Rows, finish, thinned
+from edgewise.symbolic.finish import Rows, finish
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.front import Candidate, choose, pareto, table
 from edgewise.symbolic.primitives import Primitive
@@ -177,9 +176,8 @@ def _prepared(
     data = as_dataset(given, input_names=names, output_names=[target])
     if data.train.y.shape[1] != 1:
         raise ShapeError(f"y has {data.train.y.shape[1]} columns; discover finds one at a time.")
-    x, t = data.train.x.double().cpu(), data.train.y.double().cpu()
-    w = None if data.train.weight is None else data.train.weight.double().cpu()
-    N = len(x)
+    samples = data.train.to("cpu", torch.float64)
+    x, N = samples.x, len(samples)
     if N < 2:
         raise DataError(f"Only {N} row came for {target!r}; a formula needs at least 2, better 20.")
     notes = []
@@ -190,17 +188,13 @@ def _prepared(
     if held == 0:
         notes.append(f"only {N} rows: none is held out, so the errors are those of the fit")
     fit_rows = order[held:].sort().values
-    held_rows = order[:held].sort().values if held else fit_rows
-
-    def part(index: Tensor) -> Samples:
-        return Samples(x[index], t[index], None if w is None else w[index])
-
     # the rows are thinned by taking every n-th: a random order makes that a fair sample
     fit_rows = fit_rows[
         torch.randperm(len(fit_rows), generator=torch.Generator().manual_seed(seed))
     ]
-    names = data.input_names
-    return Rows(part(fit_rows), part(held_rows), names, names, target), notes
+    train = samples.rows(fit_rows)
+    held_out = samples.rows(order[:held].sort().values) if held else train
+    return Rows(train, held_out, data.input_names, data.input_names, target), notes
 
 
 def _varying(rows: Rows) -> Rows:
@@ -293,7 +287,7 @@ def _constant(search: _Search) -> Candidate | None:
 def _direct(search: _Search, lib: Any) -> None:
     """Formulas without a network; also decides whether errors are relative."""
     rows = search.rows
-    few = thinned(rows.train, _DIRECT_ROWS)
+    few = rows.train.thinned(_DIRECT_ROWS)
     records = None if lib is None else library(lib)
     proposals = direct.propose(few.x, few.y[:, 0], rows.names, records, expired=lambda: search.late)
     if proposals and _relative_errors(rows, proposals):
@@ -323,7 +317,7 @@ def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
     size = y.abs()
     if bool((y > 0).all()) == bool((y < 0).all()) or float(size.max()) < 10 * float(size.min()):
         return False
-    few = thinned(rows.train, _DIRECT_ROWS)
+    few = rows.train.thinned(_DIRECT_ROWS)
     relative = replace(rows, relative=True)
     logs = float(few.y.abs().log().mean())
     even = min(error_of(p.expression, few, rows) for p in proposals)

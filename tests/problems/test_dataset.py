@@ -249,3 +249,32 @@ def test_what_cannot_be_used_is_named(data, error, said):
 def test_names_must_fit(names):
     with pytest.raises(InputError, match="names"):
         as_dataset((X, Y), input_names=names)
+
+
+# --- parts of samples ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_chosen_rows_keep_what_belongs_together(weighted):
+    x = torch.arange(10.0)[:, None]
+    whole = Samples(x, 2 * x, 3 * x[:, 0] if weighted else None)
+    even = x[:, 0] % 2 == 0
+    for index, places in (
+        (even, [0, 2, 4, 6, 8]),
+        (torch.tensor([7, 1]), [7, 1]),
+        (slice(2), [0, 1]),
+    ):
+        part = whole.rows(index)
+        assert part.x[:, 0].tolist() == places
+        assert torch.equal(part.y, 2 * part.x)
+        assert part.weight is None or torch.equal(part.weight, 3 * part.x[:, 0])
+        assert (part.weight is not None) == weighted
+
+
+@pytest.mark.parametrize("most", [1, 3, 4, 9, 10, 100])
+def test_thinned_are_at_most_so_many_evenly_spaced(most):
+    x = torch.arange(10.0)[:, None]
+    thinned = Samples(x, x).thinned(most)
+    assert 1 <= len(thinned) <= most
+    assert len(thinned.x[:, 0].diff().unique()) <= 1
+    assert len(thinned) == 10 or most < 10

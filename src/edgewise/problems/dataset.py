@@ -5,6 +5,7 @@ Shapes: x (N, I), y (N, O), weight (N,).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,19 @@ class Samples:
 
     def __len__(self) -> int:
         return self.x.shape[0]
+
+    def rows(self, index: Tensor | slice) -> Samples:
+        """The rows of an index (n,) of places or (N,) bool, or of a slice."""
+        weight = None if self.weight is None else self.weight[index]
+        return Samples(self.x[index], self.y[index], weight)
+
+    def thinned(self, most: int) -> Samples:
+        """At most ``most`` rows, every n-th one."""
+        return self.rows(slice(None, None, max(1, math.ceil(len(self) / most))))
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Samples:
+        weight = None if self.weight is None else self.weight.to(device, dtype)
+        return Samples(self.x.to(device, dtype), self.y.to(device, dtype), weight)
 
     def __repr__(self) -> str:
         weighted = "" if self.weight is None else ", weighted"

@@ -58,18 +58,11 @@ class Rows:
         return weight if samples.weight is None else weight * samples.weight
 
 
-def thinned(samples: Samples, most: int) -> Samples:
-    """At most ``most`` rows, every n-th one."""
-    step = max(1, math.ceil(len(samples) / most))
-    weight = None if samples.weight is None else samples.weight[::step]
-    return Samples(samples.x[::step], samples.y[::step], weight)
-
-
 def finish(
     expression: Expr, rows: Rows, origin: str, deadline: float, *, snap: bool = True
 ) -> Candidate | None:
     """The candidate that grows out of an expression, or None where it is not finite on the rows."""
-    few = thinned(rows.train, _SEARCH_ROWS)
+    few = rows.train.thinned(_SEARCH_ROWS)
     columns = dict(zip(rows.names, few.x.unbind(1), strict=True))
     expression = _short(expression, columns, deadline)
     fitted = _fit(expression, few, rows, deadline)
@@ -88,7 +81,7 @@ def finish(
             expression = _short(snapped.expression, columns, deadline)
         if expression == before:
             break
-    final = _fit(expression, thinned(rows.train, _FINAL_ROWS), rows, deadline)
+    final = _fit(expression, rows.train.thinned(_FINAL_ROWS), rows, deadline)
     return measure(final, rows, origin)
 
 

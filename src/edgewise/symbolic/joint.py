@@ -113,7 +113,7 @@ def auto_symbolic(
     ``deadline`` (of time.monotonic) passes: a search cut short has no formula to show.
     """
     records = library(lib)
-    data = _some(data, model)
+    data = data.thinned(_ROWS).to(model.device, model.dtype)
     spread = float((data.y - data.y.mean(0)).square().mean().sqrt()) or 1.0
     start = model.clone()
     edges = spline_edges(start)
@@ -152,7 +152,7 @@ def auto_symbolic(
     r2 = 1.0 - (rmse / spread) ** 2
     judged = None
     if held_out is not None:
-        rows = _some(held_out, model)
+        rows = held_out.thinned(_ROWS).to(model.device, model.dtype)
         between = Samples(rows.x, model(rows.x).detach())
         judged = (_error(result, rows), _error(result, between))
     return Candidates(result, chosen, suggestions, rmse, before, r2, tuple(assignments), judged)
@@ -254,14 +254,3 @@ def _error(model: Network, data: Samples) -> float:
     """Root mean square error in the target's unit; inf where it is not finite."""
     value = float((model(data.x) - data.y).square().mean().sqrt())
     return value if math.isfinite(value) else math.inf
-
-
-def _some(data: Samples, model: Network) -> Samples:
-    """At most _ROWS rows in the model's dtype: every n-th one, since order may mean something."""
-    step = max(1, math.ceil(len(data) / _ROWS))
-    x, y = (
-        data.x[::step].to(model.device, model.dtype),
-        data.y[::step].to(model.device, model.dtype),
-    )
-    weight = None if data.weight is None else data.weight[::step].to(model.device, model.dtype)
-    return Samples(x, y, weight)

@@ -24,7 +24,7 @@ from edgewise.problems.dataset import Samples
 from edgewise.symbolic.canonical import canonicalise
 from edgewise.symbolic.compose import network_formulas
 from edgewise.symbolic.evaluate import symbol
-from edgewise.symbolic.finish import Rows, thinned
+from edgewise.symbolic.finish import Rows
 from edgewise.symbolic.joint import auto_symbolic, spline_edges
 from edgewise.symbolic.primitives import Primitive
 
@@ -89,7 +89,7 @@ def shapes(rows: Rows, seed: int) -> list[Shape]:
 
 def fit_shape(rows: Rows, shape: Shape, deadline: float, seconds: float) -> FittedShape | None:
     """Train a network of the shape within the seconds given; None where it cannot be trained."""
-    few = thinned(rows.train, _FIT_ROWS)
+    few = rows.train.thinned(_FIT_ROWS)
     x, y = _ends(few, shape)
     middle, half = (x.amax(0) + x.amin(0)) / 2, (x.amax(0) - x.amin(0)) / 2
     data = Samples((x - middle) / half, y, None if shape.log_target else rows.weight(few))
@@ -176,7 +176,7 @@ def _ends(samples: Samples, shape: Shape) -> tuple[Tensor, Tensor]:
 
 
 def _held_out(rows: Rows, shape: Shape, middle: Tensor, half: Tensor) -> Samples:
-    few = thinned(rows.held_out, _FIT_ROWS)
+    few = rows.held_out.thinned(_FIT_ROWS)
     x, y = _ends(few, shape)
     return Samples((x - middle) / half, y)
 

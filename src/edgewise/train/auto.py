@@ -116,7 +116,7 @@ class Auto:
 
     def _start(self, model, grid, objective, fitting, held_out, record) -> None:
         """Warm up and take a few second-order steps from several starts; keep the best."""
-        few = _some(fitting, _WARM_UP_ROWS)
+        few = fitting.rows(slice(_WARM_UP_ROWS))  # their order is random already
         sparse = objective.penalty is not None
         best, best_error = None, math.inf
         reference = model.clone()
@@ -242,17 +242,7 @@ def _split(data: Samples, seed: int) -> tuple[Samples, Samples]:
     if N < 20:
         return data, data
     order = torch.randperm(N, generator=torch.Generator().manual_seed(seed)).to(data.x.device)
-    return _rows(data, order[N // 5 :]), _rows(data, order[: N // 5])
-
-
-def _rows(data: Samples, rows: torch.Tensor) -> Samples:
-    weight = None if data.weight is None else data.weight[rows]
-    return Samples(data.x[rows], data.y[rows], weight)
-
-
-def _some(data: Samples, most: int) -> Samples:
-    """At most ``most`` rows; the order is random already."""
-    return data if len(data) <= most else _rows(data, torch.arange(most, device=data.x.device))
+    return data.rows(order[N // 5 :]), data.rows(order[: N // 5])
 
 
 @torch.no_grad()

@@ -125,9 +125,4 @@ def _judges(
     held = max(1, int(N * validation))
     if held >= N:
         raise InputError(f"Early stopping needs at least 2 rows; {N} came.")
-
-    def rows(index: Tensor) -> Samples:
-        weight = None if train.weight is None else train.weight[index]
-        return Samples(train.x[index], train.y[index], weight)
-
-    return rows(order[held:]), rows(order[:held])
+    return train.rows(order[held:]), train.rows(order[:held])

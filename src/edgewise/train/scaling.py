@@ -89,14 +89,12 @@ class Scaling:
 
 def like(model: Network, samples: Samples) -> Samples:
     """The samples in the model's dtype and on its device, without rows of weight 0."""
-    device, dtype = model.device, model.dtype
-    x, y, weight = samples.x.to(device, dtype), samples.y.to(device, dtype), samples.weight
-    if not bool(torch.isfinite(x).all() & torch.isfinite(y).all()):
+    moved = samples.to(model.device, model.dtype)
+    if not bool(torch.isfinite(moved.x).all() & torch.isfinite(moved.y).all()):
         raise FitError(f"Some values are beyond {model.dtype}. Scale the data to about unit size.")
-    if weight is None:
-        return Samples(x, y)
-    counted = (weight > 0).to(device)
-    return Samples(x[counted], y[counted], weight.to(device, dtype)[counted])
+    if samples.weight is None:
+        return moved
+    return moved.rows((samples.weight > 0).to(model.device))
 
 
 def check_fit(model: Network, data: Dataset, loss: Loss) -> None:

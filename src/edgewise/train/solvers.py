@@ -192,6 +192,5 @@ def minibatches(data: Samples, batch: int | None, seed: int) -> Iterator[Samples
     while True:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
         for rows in torch.randperm(N, generator=generator).to(data.x.device).split(batch):
-            weight = None if data.weight is None else data.weight[rows]
-            yield Samples(data.x[rows], data.y[rows], weight)
+            yield data.rows(rows)
         epoch += 1
