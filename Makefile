@@ -1,16 +1,18 @@
 # make demo    find a law in a table (installs into .venv first)
 # make test    style, types and tests
 # make lint    style and types only
+# make sanitize  the kernels with checks of memory and undefined behaviour, in build/sanitize
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Stamps: installing again waits for a change of the files that say what is installed.
+# Stamps: installing again waits for a change of the files that say what is installed. Python files
+# are taken from src/ as they are; the kernels are compiled by the installation.
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
-WHAT := pyproject.toml constraints.txt
+WHAT := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*)
 
-.PHONY: demo test lint
+.PHONY: demo test lint sanitize
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -24,6 +26,13 @@ test: lint
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+# To be loaded into Python: tests and fuzzing by
+#   EDGEWISE_LIBRARY=build/sanitize/libedgewise_kernels.so LD_PRELOAD=$$(c++ -print-file-name=libasan.so) \
+#   ASAN_OPTIONS=detect_leaks=0 .venv/bin/python ...
+sanitize:
+	cmake -S . -B build/sanitize -DEDGEWISE_SANITIZE=ON
+	cmake --build build/sanitize
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
