@@ -57,8 +57,8 @@ class Discovery:
     python(), predict(X)), ``result.model`` the same as a network.
 
     pick: index into front. status: "finished", "time limit" or "interrupted". train, held_out: the
-    rows used. notes: what the user should know (columns left out, too few rows to hold any out).
-    relative: whether errors were weighed relative to the target's value.
+    rows used; one object where too few came to hold any out. notes: what the user should know
+    (columns left out, too few rows to hold any out). relative: whether errors were weighed relative to the target's value.
     """
 
     front: tuple[Candidate, ...]
@@ -75,6 +75,11 @@ class Discovery:
     @property
     def best(self) -> Formula:
         return self.front[self.pick].formula
+
+    @property
+    def unseen(self) -> int:
+        """How many rows judge the formulas that no fit has seen."""
+        return _unseen(self.train, self.held_out)
 
     @property
     def model(self) -> KAN:
@@ -145,8 +150,8 @@ def discover(
             f"No formula is finite on all {len(rows.train) + len(rows.held_out)} rows of {target!r}. "
             "Scale the columns to about unit size."
         )
-    held_out = 0 if whole.held_out is whole.train else len(rows.held_out)
-    pick = choose(front, _EXACT * search.scale, len(rows.train), held_out)
+    unseen = _unseen(whole.train, whole.held_out)
+    pick = choose(front, _EXACT * search.scale, len(rows.train), unseen)
     if search.rows.relative:
         notes.append(
             "errors grow with the target: each row's error is weighed relative to its value"
@@ -171,7 +176,7 @@ def discover(
 def _prepared(
     X: Any, y: Any, names: Sequence[str] | None, target: str, weight: Any, seed: int
 ) -> tuple[Rows, list[str]]:
-    """Checked and split rows, and notes."""
+    """Checked and split rows, and notes; held_out is train itself where nothing is held out."""
     given = (X, y) if weight is None else (X, y, weight)
     data = as_dataset(given, input_names=names, output_names=[target])
     if data.train.y.shape[1] != 1:
@@ -195,6 +200,10 @@ def _prepared(
     train = samples.rows(fit_rows)
     held_out = samples.rows(order[:held].sort().values) if held else train
     return Rows(train, held_out, data.input_names, data.input_names, target), notes
+
+
+def _unseen(train: Samples, held_out: Samples) -> int:
+    return 0 if held_out is train else len(held_out)
 
 
 def _varying(rows: Rows) -> Rows:

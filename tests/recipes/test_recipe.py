@@ -12,6 +12,7 @@ import torch
 from ridges import draw
 
 import edgewise
+from edgewise import recipes
 from edgewise.errors import DataError, InputError, ShapeError
 
 RNG = np.random.default_rng(11)
@@ -103,6 +104,23 @@ def test_few_rows_give_no_formula_with_as_many_constants() -> None:
     found = edgewise.discover(x, RNG.normal(size=3), time_limit=5)
     assert all(len(c.formula.constants) < 3 for c in found.front)
     assert any("none is held out" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("rows", "counted"), [(9, (9, 0)), (10, (8, 2))])
+def test_every_row_counts_once_in_the_choice(
+    monkeypatch: pytest.MonkeyPatch, rows: int, counted: tuple[int, int]
+) -> None:
+    seen = []
+
+    def first(front: tuple, floor: float, fitted: int, held_out: int) -> int:
+        seen.append((fitted, held_out))
+        return 0
+
+    monkeypatch.setattr(recipes, "choose", first)
+    x = box(1, 5, 2, rows=rows)
+    found = edgewise.discover(x, x[:, 0] * x[:, 1], time_limit=5)
+    assert seen == [counted]
+    assert (len(found.train), found.unseen) == counted
 
 
 @pytest.mark.parametrize(

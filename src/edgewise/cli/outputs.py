@@ -14,7 +14,7 @@ import edgewise
 import edgewise.plot.fit as pictures
 from edgewise.errors import EdgewiseError, FileError
 from edgewise.io.durable import write_whole
-from edgewise.io.report import held_out, latex_equation, write_report
+from edgewise.io.report import latex_equation, write_report
 from edgewise.io.report_figures import fit_parts, network_figure
 from edgewise.io.svg import any_script, svg
 
@@ -93,5 +93,4 @@ def _network(found: Any) -> bytes:
 
 def _predicted(found: Any) -> bytes:
     with any_script():
-        parts = fit_parts(found, held_out(found))
-        return svg(pictures.agreement(parts, found.target).figure).encode()
+        return svg(pictures.agreement(fit_parts(found), found.target).figure).encode()

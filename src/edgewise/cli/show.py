@@ -13,7 +13,6 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from edgewise.cli.text import printable
-from edgewise.io.report import held_out
 from edgewise.symbolic.front import shown_r2
 
 _Row = tuple[tuple[str, ...], str, str]  # figures, formula, style
@@ -110,7 +109,7 @@ def _stacked(rows: Sequence[_Row], heading: str) -> Group:
 def _words(found: Any) -> list[tuple[str, str]]:
     """(label, text) of what there is to say about the pick."""
     best = found.front[found.pick]
-    rows, unseen = len(found.held_out), held_out(found)
+    rows, unseen = len(found.held_out), found.unseen
     lines = [
         ("formula", str(best.formula)),
         (

@@ -78,16 +78,11 @@ def html_report(discovery: Any, settings: Mapping[str, Any] | None = None) -> st
 
 def _lead(discovery: Any) -> str:
     inputs = ", ".join(f"<code>{escape(name)}</code>" for name in discovery.names)
-    rows = len(discovery.train) + (len(discovery.held_out) if held_out(discovery) else 0)
+    rows = len(discovery.train) + discovery.unseen
     return (
         f"How <code>{escape(discovery.target)}</code> follows from {inputs}, found in a table of"
         f" {rows:,} rows."
     )
-
-
-def held_out(discovery: Any) -> bool:
-    """Whether rows were kept out of the fit; small tables are used whole for both."""
-    return len(discovery.held_out) < len(discovery.train)
 
 
 def _breakable(text: str) -> str:
@@ -116,7 +111,7 @@ def _quality(discovery: Any, best: Any) -> str:
     y = discovery.held_out.y[:, 0]
     spread = float((y - y.mean()).square().mean().sqrt())
     where = (
-        f"{rows:,} rows that the fit did not see" if held_out(discovery)
+        f"{rows:,} rows that the fit did not see" if discovery.unseen
         else f"the {rows:,} rows of the fit, since there are too few to keep any out"
     )  # fmt: skip
     name = f"<code>{escape(discovery.target)}</code>"
@@ -160,7 +155,7 @@ def _constants(formula: Formula) -> str:
 
 
 def _pictures(discovery: Any) -> str:
-    return _section("Calculated and measured", *report_figures.fit(discovery, held_out(discovery)))
+    return _section("Calculated and measured", *report_figures.fit(discovery))
 
 
 def _front(discovery: Any) -> str:
@@ -208,9 +203,9 @@ def _data(discovery: Any) -> str:
         role = role if used else "input, not in the formula"
         rows.append((escape(name), role, f"{least:.6g}", f"{most:.6g}"))
     split = (
-        f"{len(discovery.train):,} rows were fitted to, {len(discovery.held_out):,} were kept out"
+        f"{len(discovery.train):,} rows were fitted to, {discovery.unseen:,} were kept out"
         " to judge by."
-        if held_out(discovery)
+        if discovery.unseen
         else f"All {len(discovery.train):,} rows were fitted to and judged by."
     )
     return _section(

@@ -11,9 +11,9 @@ from edgewise.io.svg import inline_svg
 from edgewise.plot import fit as pictures
 
 
-def fit(discovery: Any, held_out: bool) -> list[str]:
+def fit(discovery: Any) -> list[str]:
     """Calculated against measured values, and the residuals."""
-    parts = fit_parts(discovery, held_out)
+    parts = fit_parts(discovery)
     target = discovery.target
     agreement = inline_svg(
         pictures.agreement(parts, target).figure,
@@ -33,11 +33,11 @@ def fit(discovery: Any, held_out: bool) -> list[str]:
     ]
 
 
-def fit_parts(discovery: Any, held_out: bool) -> list[tuple[str, Any, Any]]:
+def fit_parts(discovery: Any) -> list[tuple[str, Any, Any]]:
     """(name, measured, calculated) of the rows fitted and, where there are any, held out."""
     formula = discovery.front[discovery.pick].formula
     groups = [("fitted", discovery.train)]
-    if held_out:
+    if discovery.unseen:
         groups.append(("held out", discovery.held_out))
     return [(name, s.y[:, 0].numpy(), formula.predict(s.x)) for name, s in groups]
 
