@@ -58,7 +58,8 @@ class Discovery:
 
     pick: index into front. status: "finished", "time limit" or "interrupted". train, held_out: the
     rows used; one object where too few came to hold any out. notes: what the user should know
-    (columns left out, too few rows to hold any out). relative: whether errors were weighed relative to the target's value.
+    (columns left out, too few rows to hold any out). relative: whether errors were weighed relative
+    to the target's value.
     """
 
     front: tuple[Candidate, ...]
