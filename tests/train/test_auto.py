@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from edgewise import KAN
-from edgewise.train.auto import follow
+from edgewise.train import update_grids
 
 
 def hidden_ends(model, layer):
@@ -17,7 +17,7 @@ def hidden_ends(model, layer):
 def test_ranges_reach_past_the_samples_by_the_distance_of_the_outermost(grid_eps):
     model = KAN([2, 2, 1], grid=4, seed=3, grid_eps=grid_eps)
     x = torch.rand(400, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    follow(model, x)
+    update_grids(model, x, room=True)
     for level, arriving in enumerate(model.trace(x).inputs):
         ordered = arriving.detach().sort(0).values
         lower, upper = hidden_ends(model, level)
@@ -31,9 +31,9 @@ def test_ranges_reach_past_the_samples_by_the_distance_of_the_outermost(grid_eps
 def test_the_function_stays_where_the_knots_move():
     model = KAN([2, 2, 1], grid=40, seed=2)
     x = torch.rand(300, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    follow(model, x)
+    update_grids(model, x, room=True)
     before = model(x).detach()
-    follow(model, x)
+    update_grids(model, x, room=True)
     assert (model(x).detach() - before).abs().max() <= 1e-6 * before.abs().max()
 
 
@@ -41,6 +41,6 @@ def test_a_single_row_and_a_constant_input_keep_their_knots():
     for x in (torch.zeros(1, 2), torch.zeros(50, 2)):
         model = KAN([2, 1, 1], seed=0)
         before = hidden_ends(model, 0)
-        follow(model, x.double())
+        update_grids(model, x.double(), room=True)
         for old, new in zip(before, hidden_ends(model, 0), strict=True):
             assert torch.equal(old, new)

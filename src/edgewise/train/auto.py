@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 import torch
 
-from edgewise import bases
 from edgewise.errors import FitError
 from edgewise.nn import Network
 from edgewise.nn.jacobian import layout
 from edgewise.problems.dataset import Samples
-from edgewise.train.grids import refine
+from edgewise.train.grids import refine, update_grids
 from edgewise.train.objective import CrossEntropy, MeanSquare, Objective
 from edgewise.train.recorder import Recorder
 from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt
@@ -31,8 +30,6 @@ _POLISH_ROUNDS = 5
 _SPARSE_STARTS = 3
 # Held-out error, relative to the target's spread, that needs no other start.
 _GOOD = 2e-2
-# An end of a range is moved out by its distance from the sample that is so many places inside.
-_END_SAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ class Auto:
         grids = GridUpdates(6 if self.update_grid else 0, max(self.warm_up * 2 // 3, 1))
         Adam(self.warm_up, lr=2e-2, grids=grids).run(model, objective, few, record)
         if self.update_grid:
-            follow(model, fitting.x)
+            update_grids(model, fitting.x, room=True)
         updates = GridUpdates(3 if self.update_grid else 0, 45)
         LevenbergMarquardt(60, tolerance=1e-4, grids=updates).run(model, objective, fitting, record)
 
@@ -167,7 +164,7 @@ class Auto:
             if record.stopped:
                 break
             if self.update_grid:
-                follow(model, fitting.x)
+                update_grids(model, fitting.x, room=True)
             if grid and grid != _grid(model):
                 _replace(model, refine(model, grid)[0])
                 record.note(f"grid refined to {grid}")
@@ -193,7 +190,7 @@ class Auto:
             if record.stopped:
                 break
             if self.update_grid:
-                follow(model, data.x)
+                update_grids(model, data.x, room=True)
             share = max(self.steps // 4, 20)
             LevenbergMarquardt(share, damping, 1e-5).run(model, objective, data, record)
             with torch.no_grad():
@@ -203,37 +200,6 @@ class Auto:
             best, best_value = model.clone(), value
         if best_value < math.inf:
             _replace(model, best)
-
-
-@torch.no_grad()
-def follow(model: Network, x: torch.Tensor) -> None:
-    """Grids that follow the activations, as ``update_grids``, with room for unseen samples, in place.
-
-    A hidden value is a sum of several inputs' curves: near its ends samples are rare, and an unseen
-    one falls outside the seen range by about the distance between the outermost samples. There a
-    curve would go on straight; within its range its last piece goes on as the polynomial it is.
-    """
-    for layer, nodes in zip(model.layers, model.nodes, strict=True):
-        old = layer.basis_tensors
-        new = layer.basis.adapt(torch.cat([x, _beyond(x)]), old)
-        layer.set_basis(
-            layer.basis, new, bases.moved(layer.basis, old, layer.coef, layer.basis, new)
-        )
-        x = nodes(layer(x))
-
-
-def _beyond(x: torch.Tensor) -> torch.Tensor:
-    """A point below and a point above the samples x (B, I) of each input: (2, I)."""
-    inside = min(_END_SAMPLES, (len(x) - 1) // 20)
-    ordered = x.detach().sort(0).values
-    lower, upper = ordered[0], ordered[-1]
-    most = 0.05 * (upper - lower)
-    return torch.stack(
-        [
-            lower - torch.minimum(ordered[inside] - lower, most),
-            upper + torch.minimum(upper - ordered[-1 - inside], most),
-        ]
-    )
 
 
 def _split(data: Samples, seed: int) -> tuple[Samples, Samples]:

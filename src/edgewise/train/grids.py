@@ -13,21 +13,43 @@ from edgewise.nn import Network
 
 Kind = TypeVar("Kind", bound=Network)
 
+# An end of a range is moved out by its distance from the sample that is so many places inside.
+_END_SAMPLES = 10
+
 
 @torch.no_grad()
-def update_grids(model: Network, x: Tensor) -> None:
+def update_grids(model: Network, x: Tensor, *, room: bool = False) -> None:
     """Fit every layer's ranges and knots to its inputs when x (B, I) runs through, in place.
 
     Coefficients are fitted again so that the curves stay; each layer sees the updated ones before
     it. Reference: Liu et al., *KAN* (2024), section 2.2, "update of spline grids".
+
+    room: leave some for unseen samples. A hidden value is a sum of several inputs' curves: near its
+    ends samples are rare, and an unseen one falls outside the seen range by about the distance
+    between the outermost samples. There a curve would go on straight; within its range its last
+    piece goes on as the polynomial it is.
     """
     for layer, nodes in zip(model.layers, model.nodes, strict=True):
         old = layer.basis_tensors
-        new = layer.basis.adapt(x, old)
+        new = layer.basis.adapt(torch.cat([x, _beyond(x)]) if room else x, old)
         layer.set_basis(
             layer.basis, new, bases.moved(layer.basis, old, layer.coef, layer.basis, new)
         )
         x = nodes(layer(x))
+
+
+def _beyond(x: Tensor) -> Tensor:
+    """A point below and a point above the samples x (B, I) of each input: (2, I)."""
+    inside = min(_END_SAMPLES, (len(x) - 1) // 20)
+    ordered = x.detach().sort(0).values
+    lower, upper = ordered[0], ordered[-1]
+    most = 0.05 * (upper - lower)
+    return torch.stack(
+        [
+            lower - torch.minimum(ordered[inside] - lower, most),
+            upper + torch.minimum(upper - ordered[-1 - inside], most),
+        ]
+    )
 
 
 @torch.no_grad()
