@@ -131,10 +131,10 @@ class SecondOrder:
     ``linearise`` fixes the penalty's norms at theta (the inputs of each layer held), ``value`` uses
     the norms of the last linearisation, so that both speak of the same function.
 
-    A prior of smoothness, ``prior``/N of the current loss times the second differences of the
-    coefficients squared, weighs about as much as a handful of samples. It holds the coefficients
-    at the ends of a range, which few samples see through tiny basis values, and vanishes with the
-    loss.
+    A prior of smoothness, ``prior``/N of the current loss times c' R c with the basis's roughness
+    R (for splines: differences of order degree + 1, squared, over 4), weighs about as much as a
+    handful of samples. It holds the coefficients at the ends of a range, which few samples see
+    through tiny basis values, and vanishes with the loss.
     """
 
     def __init__(
@@ -153,6 +153,11 @@ class SecondOrder:
         self.data_loss, self.penalty_value = math.inf, 0.0
         factory = {"dtype": data.x.dtype, "device": data.x.device}
         self._roughness = [layer.basis.roughness(**factory) for layer in model.layers]
+        # where each layer's weights (E, F) stand in theta, and F
+        self._places = [
+            (slice(start, start + len(o) * (layer.basis.size + 1)), layer.basis.size + 1)
+            for layer, (o, _), start in zip(model.layers, at.splines, at.starts, strict=True)
+        ]
 
     @torch.no_grad()
     def value(self, theta: Tensor) -> float:
@@ -186,27 +191,15 @@ class SecondOrder:
         self.data_loss = total
         self._prior = self.prior * total
         total += self._smoothness(theta)
-        for R, block, where in zip(
-            self._roughness, self._blocks(theta), self._slices(), strict=True
-        ):
-            E, F = block.shape
-            slope = torch.zeros_like(block)
-            slope[:, :-1] = 2 * self._prior * block[:, :-1] @ R
-            g[where] += slope.flatten()
-            square = H[where, where].view(E, F, E, F)
-            edges = torch.arange(E, device=theta.device)
-            square[edges, :-1, edges, :-1] += 2 * self._prior * R
+        blocks = self._blocks(theta)
+        for R, block, (where, _) in zip(self._roughness, blocks, self._places, strict=True):
+            factor = 2 * self._prior  # the residual branch, the last feature, is smooth already
+            slope = functional.pad(factor * block[:, :-1] @ R, (0, 1))
+            _add_edges(H[where, where], g[where], functional.pad(factor * R, (0, 1, 0, 1)), slope)
         self._norms, self.penalty_value = self._make_norms(), 0.0
-        for norms, block, where in zip(
-            self._norms, self._blocks(theta), self._slices(), strict=False
-        ):
-            curvature, slope = norms.curvature(block)
-            E, F = block.shape
+        for norms, block, (where, _) in zip(self._norms, blocks, self._places, strict=False):
             self.penalty_value += norms.value(block)
-            g[where] += slope.flatten()
-            square = H[where, where].view(E, F, E, F)
-            edges = torch.arange(E, device=theta.device)
-            square[edges, :, edges, :] += curvature
+            _add_edges(H[where, where], g[where], *norms.curvature(block))
         return total + self.penalty_value, H, g
 
     def _smoothness(self, theta: Tensor) -> float:
@@ -226,16 +219,14 @@ class SecondOrder:
             x = nodes(layer(x))
         return norms
 
-    def _slices(self) -> list[slice]:
-        return [
-            slice(start, start + len(o) * (layer.basis.size + 1))
-            for layer, (o, _), start in zip(
-                self.model.layers, self.at.splines, self.at.starts, strict=True
-            )
-        ]
-
     def _blocks(self, theta: Tensor) -> list[Tensor]:
-        return [
-            theta[where].view(-1, layer.basis.size + 1)
-            for layer, where in zip(self.model.layers, self._slices(), strict=True)
-        ]
+        return [theta[where].view(-1, F) for where, F in self._places]
+
+
+def _add_edges(H: Tensor, g: Tensor, curvature: Tensor, slope: Tensor) -> None:
+    """Add a function of each edge's own weights to a layer's part of H (E F, E F) and g (E F,),
+    in place: curvature (E, F, F), or (F, F) for all edges, and slope (E, F)."""
+    E, F = slope.shape
+    edges = torch.arange(E, device=g.device)
+    H.view(E, F, E, F)[edges, :, edges, :] += curvature
+    g += slope.flatten()
