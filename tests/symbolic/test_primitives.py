@@ -12,7 +12,16 @@ import torch
 
 from edgewise.errors import InputError
 from edgewise.symbolic.evaluate import evaluate, symbol
-from edgewise.symbolic.primitives import ALIASES, PRIMITIVES, Primitive, power, primitive
+from edgewise.symbolic.primitives import (
+    ALIASES,
+    EVEN,
+    ODD,
+    PRIMITIVES,
+    Primitive,
+    power,
+    primitive,
+    scale_free,
+)
 from edgewise.symbolic.registry import add_symbolic, register
 
 BUILT = ["x^1.37", "x^(-3/2)", "x^-0.25", "1/x^7", "x^6", "x^(5/4)"]
@@ -46,6 +55,23 @@ def test_derivative_is_that_of_autograd(record: Primitive) -> None:
     slope, inside = record.derivative(u).detach(), record.domain(u)
     assert torch.isnan(slope[~inside]).all()
     torch.testing.assert_close(slope[inside], autograd[inside], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(ODD | EVEN))
+def test_odd_and_even_functions_are(name: str) -> None:
+    f, u = primitive(name).torch, points()
+    sign = 1 if name in EVEN else -1
+    torch.testing.assert_close(f(-u), sign * f(u), rtol=1e-13, atol=0, equal_nan=True)
+
+
+@every
+def test_a_scale_goes_into_factor_or_constant_where_it_is_said_to(record: Primitive) -> None:
+    u = points()
+    u = u[record.domain(u) & record.domain(2 * u) & (u != 0)]
+    f, doubled = record.torch(u), record.torch(2 * u)
+    ratio, shift = doubled / f, doubled - f
+    settled = any(bool((v - v[0]).abs().max() <= 1e-9 * v[0].abs()) for v in (ratio, shift))
+    assert settled == scale_free(record) or record.name == "0"
 
 
 @every

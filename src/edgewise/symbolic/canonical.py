@@ -14,12 +14,7 @@ from torch import Tensor
 
 from edgewise.nn import KANLayer, Network
 from edgewise.symbolic.elementary import Power
-from edgewise.symbolic.primitives import Primitive, primitive
-
-_ODD = frozenset({"sin", "tan", "tanh", "sinh", "arcsin", "arctan", "arctanh", "arcsinh"})
-_EVEN = frozenset({"gaussian", "cosh"})
-# Of [a, b, c, d]: which constants stay free after ``canonicalise``.
-_SCALED = frozenset({"log", "abs", "sgn"})
+from edgewise.symbolic.primitives import EVEN, ODD, Primitive, primitive, scale_free
 
 
 @torch.no_grad()
@@ -49,9 +44,9 @@ def canonicalise(model: Network) -> None:
 def free_constants(model: Network, l: int, o: int, i: int) -> tuple[bool, bool, bool, bool]:
     """Which of [a, b, c, d] of a canonical edge are not settled by the form."""
     layer = model.layers[l]
-    name = record_of(layer, o, i).name
-    power = isinstance(record_of(layer, o, i).torch, Power)
-    a = not (power or name in _SCALED or name == "x")
+    record = record_of(layer, o, i)
+    name = record.name
+    a = not scale_free(record)
     b = name not in ("x", "exp")
     c = d = True
     if name == "0":
@@ -63,11 +58,8 @@ def free_constants(model: Network, l: int, o: int, i: int) -> tuple[bool, bool, 
     if not last and o < nodes.n_sum and _all_symbolic(model, l + 1, o):
         d = False  # sits in the b behind
         edge = _first_behind(model, l + 1, o)
-        if edge is not None:
-            behind = record_of(model.layers[l + 1], *edge)
-            scale_free = isinstance(behind.torch, Power) or behind.name in _SCALED
-            if behind.name == "x" or scale_free:
-                c = not _is_largest(layer, o, i)
+        if edge is not None and scale_free(record_of(model.layers[l + 1], *edge)):
+            c = not _is_largest(layer, o, i)
     if l > 0 and a:
         # a = 1 on the first edge behind a sum whose scale is free
         owner_is_sum = i < model.nodes[l - 1].n_sum
@@ -105,9 +97,9 @@ def canonical_edge(record: Primitive, affine: Tensor) -> Tensor:
         a, b, c = 1.0, b / a, math.copysign(c, c * a)
     elif name == "exp" and b < 600:
         b, c = 0.0, c * math.exp(b)
-    elif name in _ODD and a < 0:
+    elif name in ODD and a < 0:
         a, b, c = -a, -b, -c
-    elif name in _EVEN and a < 0:
+    elif name in EVEN and a < 0:
         a, b = -a, -b
     if name == "sin":
         turns = round(b / math.pi)
@@ -148,10 +140,10 @@ def _scale_nodes(model: Network, l: int) -> bool:
         if len(incoming) == 0 or not bool((c != 0).any()):
             continue
         behind = record_of(layer, *edge)
-        if isinstance(behind.torch, Power) or behind.name in _SCALED or behind.name == "x":
+        if scale_free(behind):
             largest = c[c.abs().argmax()]
             whole = isinstance(behind.torch, Power) and float(behind.torch.exponent).is_integer()
-            scale = float(largest if whole or behind.name == "x" else largest.abs())
+            scale = float(largest if whole else largest.abs())
         else:
             scale = 1.0 / float(layer.symbolic_affine[edge[0], n, 0])
         if scale == 1.0 or not math.isfinite(scale) or scale == 0.0:

@@ -158,6 +158,17 @@ ALIASES: dict[str, str] = {
     "cbrt": "x^(1/3)",
 }
 
+# f(-u) = -f(u), and f(-u) = f(u): the sign of a in c f(a x + b) + d goes into b and c. Powers, whose
+# |a| goes into c too, are seen by `scale_free`.
+ODD = frozenset({"sin", "tan", "tanh", "sinh", "arcsin", "arctan", "arctanh", "arcsinh"})
+EVEN = frozenset({"gaussian", "cosh"})
+
+
+def scale_free(record: Primitive) -> bool:
+    """f(s u) = s^p f(u), or f(u) + const, for s > 0: powers (x among them), log, abs and sgn."""
+    return isinstance(record.torch, f.Power) or record.name in ("log", "abs", "sgn")
+
+
 _NUMBER = r"[+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][+-]?\d{1,3})?"
 _POWER = re.compile(
     rf"(?P<inverse>1/)?x\^(?:\(?(?P<number>{_NUMBER})\)?|"

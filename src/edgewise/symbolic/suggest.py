@@ -13,11 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from edgewise.symbolic.primitives import PRIMITIVES, Primitive, primitive
+from edgewise.symbolic.primitives import EVEN, ODD, PRIMITIVES, Primitive, primitive, scale_free
 
 # Of functions that differ by a shift or a sign only, one is searched: cos is sin, arccos is arcsin.
-# a > 0 will do
-_SYMMETRIC = frozenset({"gaussian", "cosh", "tanh", "sinh", "arctan", "arcsinh"})
 _TWINS = frozenset({"cos", "arccos", "0"})
 _STARTS_POLISHED, _BANDS = 8, 5
 _POLISH_STEPS = 30
@@ -150,11 +148,11 @@ def _starts(record: Primitive, frequency: float) -> tuple[Tensor, Tensor]:
     if record.name == "x":
         return torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
     positive = torch.logspace(math.log10(0.1), math.log10(frequency), 33, dtype=torch.float64)
-    a = positive if record.name in _SYMMETRIC else torch.cat([positive, -positive])
+    a = positive if record.name in ODD | EVEN else torch.cat([positive, -positive])
     # Where u = 0 lies, z0 = -b/a: inside the range, and outside at distances that double.
     far = 1 + torch.logspace(-6, 1, 15, dtype=torch.float64)
     z0 = torch.cat([torch.linspace(-1, 1, 21, dtype=torch.float64), far, -far])
-    if _scale_free(record):  # |a| goes into c, or d
+    if scale_free(record):  # |a| goes into c, or d
         a = torch.tensor([1.0, -1.0], dtype=torch.float64)
         z0 = torch.cat([torch.linspace(-1, 1, 41, dtype=torch.float64), far, -far])
         A, Z = torch.meshgrid(a, z0, indexing="ij")
@@ -172,20 +170,6 @@ def _starts(record: Primitive, frequency: float) -> tuple[Tensor, Tensor]:
     lower, upper = torch.meshgrid(-1 + ends, 1 - ends, indexing="ij")
     slope, shift = (upper - lower).flatten() / 2, (upper + lower).flatten() / 2
     return torch.cat([A.flatten(), slope, -slope]), torch.cat([B.flatten(), shift, shift])
-
-
-def _scale_free(record: Primitive) -> bool:
-    """f(s u) = s^p f(u) or f(u) + const: powers, log, abs, sgn."""
-    return (
-        record.name in ("log", "abs", "sgn")
-        or "x^" in record.name
-        or record.name
-        in (
-            "sqrt",
-            "1/x",
-            "1/sqrt(x)",
-        )
-    )
 
 
 Groups = Sequence[tuple[Primitive, int]]
@@ -226,7 +210,7 @@ def _free(record: Primitive) -> Tensor:
     """Which of a and b matter once c and d are fitted."""
     if record.name == "x":
         kept = (0.0, 0.0)
-    elif _scale_free(record):
+    elif scale_free(record):
         kept = (0.0, 1.0)
     elif record.name == "exp":
         kept = (1.0, 0.0)
