@@ -14,9 +14,9 @@ from torch import Tensor
 
 from edgewise.problems.dataset import Samples
 from edgewise.symbolic.evaluate import evaluate
-from edgewise.symbolic.formula import Constant, Formula
+from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.front import Candidate
-from edgewise.symbolic.refit import Refit, refit
+from edgewise.symbolic.refit import Refit, refit, with_errors
 from edgewise.symbolic.simplify import simplify
 from edgewise.symbolic.snap import snap_constants
 
@@ -87,20 +87,15 @@ def finish(
 
 def measure(fitted: Refit, rows: Rows, origin: str) -> Candidate | None:
     """Held-out figures of a refitted expression; None where it is not finite on held-out rows."""
-    expression = fitted.expression
-    train, held_out = (
-        error_of(expression, rows.train, rows),
-        error_of(expression, rows.held_out, rows),
-    )
-    rmse = _rmse(expression, rows.held_out, rows.names)
+    expression, unseen = fitted.expression, rows.held_out
+    residual = _residual(expression, unseen, rows.names)
+    train = error_of(expression, rows.train, rows)
+    rmse, held_out = _rms(residual, unseen), _weighed(residual, unseen, rows)
     if not all(map(math.isfinite, (train, held_out, rmse))):
         return None
-    errors = [None] * len(fitted.constants) if fitted.errors is None else fitted.errors.tolist()
-    constants = tuple(
-        Constant(value, error) for value, error in zip(fitted.values.tolist(), errors, strict=True)
-    )
+    constants = with_errors(fitted.values, fitted.errors)
     formula = Formula(expression, rows.variables, rows.target, constants)
-    y = rows.held_out.y[:, 0]
+    y = unseen.y[:, 0]
     variance = float((y - y.mean()).square().mean())
     r2 = 1.0 - rmse**2 / variance if variance > 0 else (1.0 if rmse == 0 else -math.inf)
     return Candidate(formula, rmse, r2, train, held_out, origin)
@@ -108,21 +103,24 @@ def measure(fitted: Refit, rows: Rows, origin: str) -> Candidate | None:
 
 def error_of(expression: Expr, samples: Samples, rows: Rows) -> float:
     """Root mean square error as the search weighs it: in the target's unit, or relative to it."""
+    return _weighed(_residual(expression, samples, rows.names), samples, rows)
+
+
+def _weighed(residual: Tensor, samples: Samples, rows: Rows) -> float:
     if not rows.relative:
-        return _rmse(expression, samples, rows.names)
-    value = _values(expression, samples, rows.names)
-    return float(((value - samples.y[:, 0]) / samples.y[:, 0]).square().mean().sqrt())
+        return _rms(residual, samples)
+    return float((residual / samples.y[:, 0]).square().mean().sqrt())
 
 
-def _rmse(expression: Expr, samples: Samples, names: Sequence[str]) -> float:
-    residual = _values(expression, samples, names) - samples.y[:, 0]
+def _rms(residual: Tensor, samples: Samples) -> float:
     if samples.weight is None:
         return float(residual.square().mean().sqrt())
     return float((samples.weight * residual.square()).sum().div(samples.weight.sum()).sqrt())
 
 
-def _values(expression: Expr, samples: Samples, names: Sequence[str]) -> Tensor:
-    return evaluate(expression, dict(zip(names, samples.x.unbind(1), strict=True)))
+def _residual(expression: Expr, samples: Samples, names: Sequence[str]) -> Tensor:
+    value = evaluate(expression, dict(zip(names, samples.x.unbind(1), strict=True)))
+    return value - samples.y[:, 0]
 
 
 def _fit(expression: Expr, samples: Samples, rows: Rows, deadline: float) -> Refit:

@@ -117,8 +117,13 @@ def constants(
     free = tuple(c for c in start if c in template.free_symbols)
     values = torch.tensor([start[c] for c in free], dtype=torch.float64)
     errors = _standard_errors(*Problem(template, free, data).residual_and_jacobian(values))
-    found = [None] * len(free) if errors is None else errors.tolist()
-    return tuple(Constant(v, e) for v, e in zip(values.tolist(), found, strict=True))
+    return with_errors(values, errors)
+
+
+def with_errors(values: Tensor, errors: Tensor | None) -> tuple[Constant, ...]:
+    """Values (m,) and their standard errors (m,), or None for none, as constants of a formula."""
+    known = [None] * len(values) if errors is None else errors.tolist()
+    return tuple(map(Constant, values.tolist(), known))
 
 
 def free_floats(
