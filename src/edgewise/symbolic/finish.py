@@ -96,7 +96,7 @@ def measure(fitted: Refit, rows: Rows, origin: str) -> Candidate | None:
     constants = with_errors(fitted.values, fitted.errors)
     formula = Formula(expression, rows.variables, rows.target, constants)
     y = unseen.y[:, 0]
-    variance = float((y - y.mean()).square().mean())
+    variance = mean((y - mean(y, unseen)).square(), unseen)
     r2 = 1.0 - rmse**2 / variance if variance > 0 else (1.0 if rmse == 0 else -math.inf)
     return Candidate(formula, rmse, r2, train, held_out, origin)
 
@@ -107,15 +107,18 @@ def error_of(expression: Expr, samples: Samples, rows: Rows) -> float:
 
 
 def _weighed(residual: Tensor, samples: Samples, rows: Rows) -> float:
-    if not rows.relative:
-        return _rms(residual, samples)
-    return float((residual / samples.y[:, 0]).square().mean().sqrt())
+    return _rms(residual / samples.y[:, 0] if rows.relative else residual, samples)
 
 
 def _rms(residual: Tensor, samples: Samples) -> float:
+    return math.sqrt(mean(residual.square(), samples))
+
+
+def mean(values: Tensor, samples: Samples) -> float:
+    """The mean of values (N,) over the samples by their weights."""
     if samples.weight is None:
-        return float(residual.square().mean().sqrt())
-    return float((samples.weight * residual.square()).sum().div(samples.weight.sum()).sqrt())
+        return float(values.mean())
+    return float((samples.weight * values).sum() / samples.weight.sum())
 
 
 def _residual(expression: Expr, samples: Samples, names: Sequence[str]) -> Tensor:

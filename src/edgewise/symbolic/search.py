@@ -16,7 +16,7 @@ import sympy
 from edgewise.errors import FormulaError
 from edgewise.symbolic import direct
 from edgewise.symbolic.compose import exact
-from edgewise.symbolic.finish import Rows, error_of, finish
+from edgewise.symbolic.finish import Rows, error_of, finish, mean
 from edgewise.symbolic.front import Candidate
 from edgewise.symbolic.shapes import FittedShape, Shape, fit_shape, formulas, pruned, shapes
 from edgewise.symbolic.simplify import warm_up
@@ -125,7 +125,7 @@ def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
         return False
     few = rows.train.thinned(_DIRECT_ROWS)
     relative = replace(rows, relative=True)
-    logs = float(few.y.abs().log().mean())
+    logs = mean(few.y[:, 0].abs().log(), few)
     even = min(error_of(p.expression, few, rows) for p in proposals)
     grown = min(error_of(p.expression, few, relative) for p in proposals)
     if even <= 1e-12 * rows.spread or not grown < _RELATIVE_FIT:
