@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edgewise.errors import FormulaError
-from edgewise.nn import Network
+from edgewise.nn import Network, Trace
 from edgewise.nn.jacobian import layout, pack, unpack
 from edgewise.optim.levenberg_marquardt import minimise
 from edgewise.problems.dataset import Samples
@@ -119,9 +119,9 @@ def auto_symbolic(
     edges = spline_edges(start)
     refit_network(start, data, _STEPS, deadline=deadline)  # pruning and refining leave a little
     before = _error(start, data)
-    suggestions = {}
+    trace, suggestions = start.trace(data.x), {}
     for edge in edges:
-        suggestions[edge] = tuple(edge_suggestions(start, edge, data.x, records, _SHORT_LIST))
+        suggestions[edge] = tuple(_suggested(trace, edge, records, _SHORT_LIST))
         _check(deadline)
     for edge, found in suggestions.items():
         if not found:
@@ -175,8 +175,13 @@ def edge_suggestions(
     top: int = 5,
 ) -> list[Suggestion]:
     """Primitives for one edge (l, i, j), by its curve on the inputs x (B, I)."""
+    return _suggested(model.trace(x), edge, lib, top)
+
+
+def _suggested(
+    trace: Trace, edge: Edge, lib: Sequence[Primitive] | None, top: int
+) -> list[Suggestion]:
     l, i, j = edge
-    trace = model.trace(x)
     return suggest(trace.inputs[l][:, i], trace.edges[l][:, j, i], lib, top=top)
 
 
