@@ -31,8 +31,19 @@ class GridUpdates:
     until: int = 50
 
     def due(self, step: int) -> bool:
-        every = max(1, self.until // self.number) if self.number else 0
-        return bool(every) and step < self.until and step % every == 0
+        return self.lasting(step) and step % self._every == 0
+
+    def lasting(self, step: int) -> bool:
+        """Whether updates are not over at this step."""
+        return self.number > 0 and step < self.until
+
+    def stop(self, step: int, last: int) -> int:
+        """How far to go on from ``step`` until the next update, ``last`` at most."""
+        return min(last, step + self._every) if self.lasting(step) else last
+
+    @property
+    def _every(self) -> int:
+        return max(1, self.until // self.number)
 
 
 @dataclass(frozen=True)
@@ -57,10 +68,9 @@ class LevenbergMarquardt:
             )
         done, damping = 0, self.damping
         while done < self.steps and not record.stopped:
-            stop = self.steps
-            if self.grids.number and done < self.grids.until:
+            stop = self.grids.stop(done, self.steps)
+            if self.grids.lasting(done):
                 update_grids(model, data.x)
-                stop = min(self.steps, done + max(1, self.grids.until // self.grids.number))
             at = layout(model)
             if at.size == 0:
                 return
@@ -106,13 +116,10 @@ class LBFGS:
     def run(self, model: Network, objective: Objective, data: Samples, record: Recorder) -> None:
         done = 0
         while done < self.steps and not record.stopped:
-            updating = self.grids.number and done < self.grids.until
-            if updating:
+            stop = self.grids.stop(done, self.steps)
+            if self.grids.lasting(done):
                 update_grids(model, data.x)
             # The history of curvature belongs to one grid: a new grid starts a new optimiser.
-            stop = self.steps
-            if updating:
-                stop = min(stop, done + max(1, self.grids.until // self.grids.number))
             optimiser = torch.optim.LBFGS(
                 trainable(model),
                 lr=self.lr,
