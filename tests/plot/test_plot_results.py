@@ -101,6 +101,8 @@ def test_fronts_that_do_not_fit_and_axes_that_came():
         plot.pareto(front(), "another")
     with pytest.raises(InputError, match="not in the front"):
         plot.pareto(front(), 3)
+    with pytest.raises(InputError, match="2 errors"):
+        plot.pareto(front(), errors=[1.0, 2.0])
     ax = Figure().add_subplot()
     assert plot.pareto(front(), ax=ax) is ax
     assert plot.predicted([1.0, 2.0], [1.0, 2.0], ax) is ax

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from types import SimpleNamespace
 from typing import Any
 
 from edgewise import plot
@@ -45,11 +44,9 @@ def fit_parts(discovery: Any) -> list[tuple[str, Any, Any]]:
 def front(discovery: Any) -> str:
     """Error against complexity."""
     label = "relative error" if discovery.relative else f"error, in the unit of {discovery.target}"
-    # The search's own measure, which falls along the front.
-    points = [SimpleNamespace(complexity=c.complexity, rmse=c.error, formula=c.formula)
-              for c in discovery.front]  # fmt: skip
+    errors = [c.error for c in discovery.front]  # the search's own, which fall along the front
     drawn = inline_svg(
-        plot.pareto(points, discovery.pick, label=label).figure,
+        plot.pareto(discovery.front, discovery.pick, errors=errors, label=label).figure,
         "front",
         "error against complexity of the formulas",
     )

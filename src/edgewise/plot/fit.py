@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgewise.plot.curves import array
+from edgewise.plot.pairs import diagonal, finite, thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Part = tuple[str, np.ndarray, np.ndarray]
 
 POINTS = 1000  # more than this say nothing new to the eye and make large files
 _LOG_RATIO = 100.0  # values of one sign that span more are drawn on a logarithmic axis
@@ -24,16 +27,14 @@ def agreement(
     parts: (name, measured (N,), calculated (N,)), at most two: rows fitted and rows held out. Rows
     whose value is not finite are left out; of more than 1000 rows every n-th is drawn.
     """
-    from edgewise.plot.canvas import GREY, axes_or_new
+    from edgewise.plot.canvas import axes_or_new
 
     ax = axes_or_new(ax)
-    pairs = [(name, *_thinned(array(y), array(p))) for name, y, p in parts]
-    everything = np.concatenate([np.concatenate(pair[1:]) for pair in pairs])
-    if everything.size:
-        ends = [everything.min(), everything.max()]
-        ax.plot(ends, ends, color=GREY, linewidth=0.9, zorder=1)
+    pairs = _drawn(parts)
+    values = [v for _, *pair in pairs for v in pair]
+    diagonal(ax, *values)
     _scatter(ax, pairs)
-    if _spans_decades(everything):
+    if _spans_decades(np.concatenate(values)):
         ax.set_xscale("log")
         ax.set_yscale("log")
     ax.set_xlabel(f"{target}, measured", parse_math=False)
@@ -55,7 +56,7 @@ def residuals(
     from edgewise.plot.canvas import GREY, axes_or_new
 
     ax = axes_or_new(ax)
-    pairs = [(name, *_thinned(array(y), array(p))) for name, y, p in parts]
+    pairs = _drawn(parts)
     ax.axhline(0.0, color=GREY, linewidth=0.9, zorder=1)
     _scatter(ax, [(name, p, (y - p) / y if relative else y - p) for name, y, p in pairs])
     if _spans_decades(np.concatenate([p for _, _, p in pairs])):
@@ -66,14 +67,11 @@ def residuals(
     return ax
 
 
-def _thinned(y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    finite = np.isfinite(y) & np.isfinite(p)
-    y, p = y[finite], p[finite]
-    step = max(1, -(-len(y) // POINTS))
-    return y[::step], p[::step]
+def _drawn(parts: Sequence[tuple[str, Any, Any]]) -> list[Part]:
+    return [(name, *thinned(*finite(array(y), array(p)), POINTS)) for name, y, p in parts]
 
 
-def _scatter(ax: Axes, pairs: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> None:
+def _scatter(ax: Axes, pairs: Sequence[Part]) -> None:
     from edgewise.plot.canvas import BLUE, DATA
 
     styles = ((DATA, 5.0), (BLUE, 5.0)) if len(pairs) > 1 else ((BLUE, 5.0),)

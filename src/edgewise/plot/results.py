@@ -9,6 +9,7 @@ import numpy as np
 
 from edgewise.errors import InputError, ShapeError
 from edgewise.plot.curves import array
+from edgewise.plot.pairs import diagonal, finite, thinned
 from edgewise.plot.text import number, shorten
 
 if TYPE_CHECKING:
@@ -38,23 +39,21 @@ def predicted(
     predicted minus true. Pairs that are not finite are left out, and the title says how many.
     Raises ShapeError when the numbers of values differ, InputError when nothing is left to draw.
     """
-    from edgewise.plot.canvas import BLUE, GREY, axes_or_new
+    from edgewise.plot.canvas import BLUE, axes_or_new
 
     if error not in ERRORS:
         raise InputError(f"error is {error!r}; expected one of {sorted(ERRORS)}.")
     true, guess = array(y_true).ravel(), array(y_pred).ravel()
     if true.shape != guess.shape:
         raise ShapeError(f"{true.size} true and {guess.size} predicted values; expected as many.")
-    finite = np.isfinite(true) & np.isfinite(guess)
-    left_out = int((~finite).sum())
-    true, guess = true[finite], guess[finite]
+    came = true.size
+    true, guess = finite(true, guess)
+    left_out = came - true.size
     if not true.size:
         raise InputError("No pair of finite values came; expected at least one.")
     ax = axes_or_new(ax, 4.4, 4.2)
-    ends = [min(true.min(), guess.min()), max(true.max(), guess.max())]
-    ax.plot(ends, ends, color=GREY, linewidth=0.9, zorder=1, gid="diagonal")
-    step = -(-true.size // POINTS)
-    ax.plot(true[::step], guess[::step], "o", color=BLUE, markersize=3, markeredgewidth=0,
+    diagonal(ax, true, guess)
+    ax.plot(*thinned(true, guess, POINTS), "o", color=BLUE, markersize=3, markeredgewidth=0,
             alpha=0.5, zorder=2, gid="pairs", rasterized=False)  # fmt: skip
     ax.set_xlabel(f"{name}, true", parse_math=False)
     ax.set_ylabel(f"{name}, predicted", parse_math=False)
@@ -92,21 +91,32 @@ def _residuals(ax: Axes, residual: np.ndarray) -> None:
 
 
 def pareto(
-    front: Sequence[Any], best: Any = None, ax: Axes | None = None, *, label: str = "held-out RMSE"
+    front: Sequence[Any],
+    best: Any = None,
+    ax: Axes | None = None,
+    *,
+    errors: Sequence[float] | None = None,
+    label: str = "held-out RMSE",
 ) -> Axes:
     """Draw error against complexity of candidates, formulas beside their points where they fit.
 
     front: candidates with ``complexity``, ``rmse`` and ``formula``. best: the pick, a candidate or
     its formula, or its place in the front; it gets a ring and its whole line of text.
-    Raises InputError for an empty front or a pick that is not in it.
+    errors: drawn in place of the candidates' ``rmse``; label: what they are.
+    Raises InputError for an empty front, a pick that is not in it, or another number of errors.
     """
     from edgewise.plot.canvas import BLUE, SYMBOLIC, axes_or_new
 
     if not front:
         raise InputError("The front is empty; expected at least one candidate.")
     pick = None if best is None else _place(front, best)
+    errors = [c.rmse for c in front] if errors is None else errors
+    if len(errors) != len(front):
+        raise InputError(
+            f"{len(errors)} errors came for {len(front)} candidates; expected as many."
+        )
     ax = axes_or_new(ax, 6.4, 4.2)
-    x, y = array([c.complexity for c in front]), array([c.rmse for c in front])
+    x, y = array([c.complexity for c in front]), array(errors)
     ax.plot(x, y, color=BLUE, marker="o", markersize=5, linewidth=1.0, drawstyle="steps-post")
     if pick is not None:
         ax.plot(x[pick], y[pick], "o", markersize=12, markerfacecolor="none", gid="pick",
