@@ -13,6 +13,7 @@ import torch as _torch  # noqa: F401  (the one heavy import, made at a known pla
 
 if TYPE_CHECKING:
     from edgewise import bases, interpret, io, nn, plot, problems, symbolic, train
+    from edgewise.kernels.native import kernel_info
     from edgewise.model import KAN, compile_formula, load, save
     from edgewise.problems import create_dataset
     from edgewise.recipes import Discovery, discover
@@ -25,6 +26,7 @@ _NAMES = {
     "compile_formula": "edgewise.model",
     "load": "edgewise.model",
     "save": "edgewise.model",
+    "kernel_info": "edgewise.kernels.native",
     "create_dataset": "edgewise.problems",
     "discover": "edgewise.recipes",
     "Discovery": "edgewise.recipes",
@@ -47,6 +49,7 @@ __all__ = [
     "discover",
     "interpret",
     "io",
+    "kernel_info",
     "load",
     "nn",
     "plot",

@@ -136,12 +136,13 @@ def kernel_info() -> KernelInfo:
     """
     choice, found = _chosen(), _found()
     native = choice.handle is not None
+    openmp = found.handle is not None and bool(found.handle.edgewise_openmp())
     return KernelInfo(
         path="native" if native else "reference",
         isa=choice.isa,
         isas=found.isas,
-        openmp=found.handle is not None and bool(found.handle.edgewise_openmp()),
-        threads=threads(),
+        openmp=openmp,
+        threads=1 if native and not openmp else threads(),
         reason=choice.reason,
         library=found.file,
         triton=_triton(),
@@ -182,36 +183,36 @@ def _found() -> _Found:
     """Look for the library and load it, once."""
     named = os.environ.get("EDGEWISE_LIBRARY")
     # An editable installation has two folders: the sources, and what was built.
-    places = [Path(named)] if named else [Path(folder, FILE) for folder in kernels.__path__]
-    file = next((place for place in places if place.is_file()), None)
+    places = [named] if named else [Path(folder, FILE) for folder in kernels.__path__]
+    file = next((Path(place).resolve() for place in places if Path(place).is_file()), None)
     if file is None and named:
-        raise InputError(
-            f"EDGEWISE_LIBRARY={named} is not a file; name a built {FILE}, or unset it"
-        )
+        raise InputError(f"EDGEWISE_LIBRARY={named} is no file; name a built {FILE}, or unset it")
     if file is None:
-        return _Found(
-            None, None, "no native library in this installation: built without a compiler"
-        )
+        reason = "no native library in this installation: built without a compiler"
+        return _Found(None, None, reason)
     try:
         handle = _declared(_open(file))
     except (OSError, AttributeError) as error:
-        return _unusable(file, f"the library cannot be loaded: {error}")
+        return _unusable(file, f"it cannot be loaded: {error}", bool(named))
     if (abi := handle.edgewise_abi()) != ABI:
-        return _unusable(file, f"the library is of another version (interface {abi}, not {ABI})")
+        return _unusable(file, f"its interface has number {abi}, not {ABI}", bool(named))
     isas = tuple(handle.edgewise_isas().decode().split(","))
     if isas == ("",):
         return _Found(None, file, "this processor is older than x86-64-v2")
     return _Found(handle, file, "", isas)
 
 
-def _unusable(file: Path, reason: str) -> _Found:
-    """It was built, so somebody counts on it: say so rather than be slow in silence."""
+def _unusable(file: Path, reason: str, named: bool) -> _Found:
+    """Somebody counts on this file: say that it does not serve rather than be slow in silence."""
+    if named:
+        raise InputError(f"EDGEWISE_LIBRARY={file} does not serve: {reason}; build it again")
+    text = f"the native library does not serve: {reason}"
     warnings.warn(
-        f"edgewise computes without its compiled kernels: {reason}. Install edgewise again.",
+        f"edgewise is slower than it could be: {text}. Install edgewise again.",
         RuntimeWarning,
         stacklevel=2,
     )
-    return _Found(None, file, reason)
+    return _Found(None, file, text)
 
 
 def _open(file: Path) -> ctypes.CDLL:
