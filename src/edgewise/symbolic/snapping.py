@@ -26,7 +26,12 @@ def snap_network(model: Network, data: Samples) -> None:
         start: dict[sympy.Symbol, float] = {}
         places: dict[sympy.Symbol, Place] = {}
 
-        def constant(place: Place, value: float, start=start, places=places) -> sympy.Expr:
+        def constant(
+            place: Place,
+            value: float,
+            start: dict[sympy.Symbol, float] = start,
+            places: dict[sympy.Symbol, Place] = places,
+        ) -> sympy.Expr:
             l, i, j, n = place
             if place in settled or not free_constants(model, l, j, i)[n]:
                 return exact(value)

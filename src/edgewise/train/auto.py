@@ -111,12 +111,19 @@ class Auto:
             ladder.insert(0, max(half, 3))
         return ladder
 
-    def _start(self, model, grid, objective, fitting, held_out, record) -> None:
+    def _start(
+        self,
+        model: Network,
+        grid: int,
+        objective: Objective,
+        fitting: Samples,
+        held_out: Samples,
+        record: Recorder,
+    ) -> None:
         """Warm up and take a few second-order steps from several starts; keep the best."""
         few = fitting.rows(slice(_WARM_UP_ROWS))  # their order is random already
         sparse = objective.penalty is not None
-        best, best_error = None, math.inf
-        reference = model.clone()
+        best_error, reference = math.inf, model.clone()
         # Which start ends sparse cannot be seen from its error: a few are compared.
         for attempt in range(min(self.restarts, _SPARSE_STARTS) if sparse else self.restarts):
             candidate = reference.clone()
@@ -138,17 +145,24 @@ class Auto:
                 text += f", penalised loss {error:.3g}"
             record.note(text)
             if error < best_error:
-                best, best_error = candidate, error
+                best_error = error
                 _replace(model, candidate)
             if record.stopped or (not sparse and error < _GOOD):
                 break
-        if best is None:
+        if best_error == math.inf:
             raise FitError(
                 f"None of {self.restarts} starts gave a finite loss. Scale the inputs and "
                 "targets to about unit size, or lower the penalty."
             )
 
-    def _warm(self, model, objective, few, fitting, record) -> None:
+    def _warm(
+        self,
+        model: Network,
+        objective: Objective,
+        few: Samples,
+        fitting: Samples,
+        record: Recorder,
+    ) -> None:
         grids = GridUpdates(6 if self.update_grid else 0, max(self.warm_up * 2 // 3, 1))
         Adam(self.warm_up, lr=2e-2, grids=grids).run(model, objective, few, record)
         if self.update_grid:
@@ -156,7 +170,15 @@ class Auto:
         updates = GridUpdates(3 if self.update_grid else 0, 45)
         LevenbergMarquardt(60, tolerance=1e-4, grids=updates).run(model, objective, fitting, record)
 
-    def _climb(self, model, ladder, objective, fitting, held_out, record) -> None:
+    def _climb(
+        self,
+        model: Network,
+        ladder: list[int],
+        objective: Objective,
+        fitting: Samples,
+        held_out: Samples,
+        record: Recorder,
+    ) -> None:
         """Refine step by step while held-out rows agree."""
         best = model.clone()
         best_error = _relative_error(model, objective, held_out)
@@ -183,16 +205,18 @@ class Auto:
             best = refine(best, final)[0]  # the function stays, on the grid that was asked for
         _replace(model, best)
 
-    def _polish(self, model, objective, data, record) -> None:
+    def _polish(
+        self, model: Network, objective: Objective, data: Samples, record: Recorder
+    ) -> None:
         """On all rows, with grids that follow the activations until nothing is gained."""
-        damping, best, best_value = 1e-4, model.clone(), math.inf
+        best, best_value = model, math.inf
         for _ in range(_POLISH_ROUNDS if self.update_grid else 1):
             if record.stopped:
                 break
             if self.update_grid:
                 update_grids(model, data.x, room=True)
             share = max(self.steps // 4, 20)
-            LevenbergMarquardt(share, damping, 1e-5).run(model, objective, data, record)
+            LevenbergMarquardt(share, 1e-4, 1e-5).run(model, objective, data, record)
             with torch.no_grad():
                 value = float(objective(model, data))
             if value > 0.98 * best_value:

@@ -30,7 +30,7 @@ class EdgeSparsity:
 
     strength: pykan's ``lamb``; l1, entropy, coef, coefdiff: the weights of the parts of R.
     First-order solvers take the gradient of all of R, through the activations too. In second-order
-    ones the part l1 is majorised by a quadratic form (``edge_curvature``), the others are left out.
+    ones the part l1 is majorised by a quadratic form (``EdgeNorms``), the others are left out.
     """
 
     strength: float

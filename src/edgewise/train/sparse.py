@@ -1,4 +1,4 @@
-"""Sparser by trial: switch a weak edge or node off, train on, and keep it off if nothing is lost.
+"""Sparser by trial: switch a weak edge off, train on, and keep it off if nothing is lost.
 
 The penalty's minimum is not unique: two nodes may share what one could do. Trying without the
 weakest, in the penalised objective itself, leaves such places.
