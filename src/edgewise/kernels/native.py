@@ -62,12 +62,14 @@ class KernelInfo:
     triton: str
 
     def __str__(self) -> str:
+        openmp = "with OpenMP" if self.openmp else "without OpenMP: one thread"
+        built = f"{self.library} ({openmp})" if self.isas else str(self.library or "none")
         lines = {
             "kernels": self.path,
             "reason": self.reason,
             "instructions": f"{self.isa or 'none'} (available: {', '.join(self.isas) or 'none'})",
-            "threads": f"{self.threads} ({'with' if self.openmp else 'without'} OpenMP)",
-            "library": str(self.library or "none"),
+            "threads": str(self.threads),
+            "library": built,
             "triton": self.triton,
         }
         return "\n".join(f"{name:<14}{value}" for name, value in lines.items())
@@ -191,11 +193,13 @@ def _found() -> _Found:
         reason = "no native library in this installation: built without a compiler"
         return _Found(None, None, reason)
     try:
-        handle = _declared(_open(file))
+        handle = _open(file)
+        abi = handle.edgewise_abi()
     except (OSError, AttributeError) as error:
         return _unusable(file, f"it cannot be loaded: {error}", bool(named))
-    if (abi := handle.edgewise_abi()) != ABI:
+    if abi != ABI:
         return _unusable(file, f"its interface has number {abi}, not {ABI}", bool(named))
+    _declare(handle)
     isas = tuple(handle.edgewise_isas().decode().split(","))
     if isas == ("",):
         return _Found(None, file, "this processor is older than x86-64-v2")
@@ -227,14 +231,13 @@ def _open(file: Path) -> ctypes.CDLL:
         return ctypes.CDLL(str(file))
 
 
-def _declared(handle: ctypes.CDLL) -> ctypes.CDLL:
+def _declare(handle: ctypes.CDLL) -> None:
     for name in ("edgewise_isas", "edgewise_isa"):
         getattr(handle, name).restype = ctypes.c_char_p
     for name in ("edgewise_abi", "edgewise_openmp", "edgewise_use", "edgewise_team"):
         getattr(handle, name).restype = ctypes.c_int
     handle.edgewise_use.argtypes = [ctypes.c_char_p]
     handle.edgewise_team.argtypes = [ctypes.c_int]
-    return handle
 
 
 def _triton() -> str:
