@@ -1,4 +1,5 @@
-#include "isa.hpp"
+// The B-spline kernels of one instruction set; kernels/bspline/README.md has the derivation.
+#include "backward.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -19,8 +20,51 @@ static int team(int n_threads) {
     return seen;
 }
 
+static size_t plan_bytes(const Layer* z) {
+    return z->wide ? Layout<double>(*z).bytes : Layout<float>(*z).bytes;
+}
+
+template <class T>
+static int plan_as(const Layer& z, const void* x, const void* grid, const uint8_t* used, char* plan) {
+    return make_plan<T>(z, (const T*)x, (const T*)grid, used, plan);
+}
+
+static int plan(const Layer* z, const void* x, const void* grid, const uint8_t* used, char* plan) {
+    return z->wide ? plan_as<double>(*z, x, grid, used, plan) : plan_as<float>(*z, x, grid, used, plan);
+}
+
+template <class T>
+static Weights<T> weights(const void* c, const void* w, const void* v) {
+    return {(const T*)c, (const T*)w, (const T*)v};
+}
+
+static int forward(const Layer* z, const void* grid, const char* plan, const void* c, const void* w,
+                   const void* v, const void* u, int order, void* y) {
+    if (z->wide)
+        return run_forward<double>(*z, (const double*)grid, plan, weights<double>(c, w, v), (const double*)u,
+                                   order, (double*)y);
+    return run_forward<float>(*z, (const float*)grid, plan, weights<float>(c, w, v), (const float*)u, order,
+                              (float*)y);
+}
+
+template <class T>
+static int backward_as(const Layer& z, const void* grid, const char* plan, const Weights<T>& weights,
+                       const void* u, const void* g, int order_x, int order_c, void* dx, void* dc, void* dw,
+                       void* dv) {
+    return run_backward<T>(z, (const T*)grid, plan, weights, (const T*)u, (const T*)g, order_x, order_c,
+                           {(T*)dx, (T*)dc, (T*)dw, (T*)dv});
+}
+
+static int backward(const Layer* z, const void* grid, const char* plan, const void* c, const void* w,
+                    const void* v, const void* u, const void* g, int order_x, int order_c, void* dx, void* dc,
+                    void* dw, void* dv) {
+    if (z->wide)
+        return backward_as(*z, grid, plan, weights<double>(c, w, v), u, g, order_x, order_c, dx, dc, dw, dv);
+    return backward_as(*z, grid, plan, weights<float>(c, w, v), u, g, order_x, order_c, dx, dc, dw, dv);
+}
+
 extern const Kernels kernels;
-const Kernels kernels = {EDGEWISE_STRING(EDGEWISE_ISA), team};
+const Kernels kernels = {EDGEWISE_STRING(EDGEWISE_ISA), team, plan_bytes, plan, forward, backward};
 
 }  // namespace EDGEWISE_ISA
 }  // namespace edgewise

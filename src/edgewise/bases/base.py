@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from edgewise.errors import InputError
+from edgewise.kernels.residual import mixed
 
 Tensors = Mapping[str, Tensor]
 
@@ -35,6 +36,26 @@ class Basis(ABC):
     @abstractmethod
     def features(self, x: Tensor, tensors: Tensors, order: int = 0) -> Tensor:
         """B_k^(order)(x): (B, I) -> (B, I, K)."""
+
+    def mix(
+        self,
+        x: Tensor,
+        tensors: Tensors,
+        coef: Tensor,
+        scale: Tensor,
+        scale_base: Tensor,
+        residual: str,
+        used: Tensor | None = None,
+    ) -> Tensor:
+        """A layer's sums y_bo = sum_i [scale_oi sum_k coef_oik B_k(x_bi) + scale_base_oi b(x_bi)].
+
+        x (B, I), coef (O, I, K), scale and scale_base (O, I) -> (B, O); b is RESIDUALS[residual].
+        used: (I,) bool, the inputs that count, None for all; the others may hold anything. A family
+        with a faster way than dense features says so here.
+        """
+        if used is not None:
+            x = torch.where(used, x, 0.0)  # 0 times infinity is not 0
+        return mixed(self.features(x, tensors), x, coef, scale, scale_base, residual)
 
     @abstractmethod
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:

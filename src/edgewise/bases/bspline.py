@@ -12,7 +12,8 @@ from torch import Tensor
 
 from edgewise.bases.base import Basis, Tensors, check_count
 from edgewise.errors import InputError
-from edgewise.kernels.bspline import reference
+from edgewise.kernels.bspline import ops, plain
+from edgewise.kernels.bspline.contract import Spline
 
 _EXTRAPOLATIONS = ("linear", "zero", "clamp")
 # Below this share of the mean spacing two knots count as one; see ``adapt``.
@@ -59,9 +60,25 @@ class BSpline(Basis):
         knots = torch.linspace(*self.range, self.grid + 1, **factory)
         return {"grid": knots.repeat(in_features, 1)}
 
+    @property
+    def spline(self) -> Spline:
+        """What the kernels need to know of this basis."""
+        return Spline(self.degree, self.grid_eps == 1.0, self.extrapolation)
+
     def features(self, x: Tensor, tensors: Tensors, order: int = 0) -> Tensor:
-        uniform = self.grid_eps == 1.0
-        return reference.dense(x, tensors["grid"], self.degree, order, self.extrapolation, uniform)
+        return plain.features(x, tensors["grid"], order, self.spline)
+
+    def mix(
+        self,
+        x: Tensor,
+        tensors: Tensors,
+        coef: Tensor,
+        scale: Tensor,
+        scale_base: Tensor,
+        residual: str,
+        used: Tensor | None = None,
+    ) -> Tensor:
+        return ops.mix(x, tensors["grid"], coef, scale, scale_base, self.spline, residual, used)
 
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
         return tensors["grid"][:, 0], tensors["grid"][:, -1]

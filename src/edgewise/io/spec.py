@@ -10,9 +10,9 @@ import torch
 
 from edgewise import bases
 from edgewise.errors import FileError, InputError
+from edgewise.kernels.residual import RESIDUALS
 from edgewise.nn import KANLayer, Network
 from edgewise.nn.kinds import as_kind
-from edgewise.nn.layer import BASES_OF_RESIDUAL
 from edgewise.symbolic.primitives import Primitive, primitive
 
 SCHEMA = 1
@@ -89,10 +89,10 @@ def from_spec(spec: Spec, kinds: Mapping[str, type[Network]]) -> Network:
         device="meta",
     )
     for layer, entry in zip(model.layers, spec["layers"], strict=True):
-        if entry["base"] not in BASES_OF_RESIDUAL:
+        if entry["base"] not in RESIDUALS:
             raise FileError(
                 f"the file's base function {entry['base']!r} is not known; known are "
-                f"{', '.join(BASES_OF_RESIDUAL)}: it may come from a newer edgewise"
+                f"{', '.join(RESIDUALS)}: it may come from a newer edgewise"
             )
         cast(KANLayer, layer).base = entry["base"]
         cast(KANLayer, layer).primitives = tuple(functions[name] for name in entry["primitives"])

@@ -29,13 +29,29 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from torch.autograd import forward_ad as _forward_ad
 
 from edgewise import kernels
 from edgewise.errors import InputError
 
 # The functions this module and the kernels beside it call; csrc/dispatch.cpp holds the same number.
-ABI = 1
+ABI = 2
 FILE = "libedgewise_kernels.so"
+# name, pointers, integers, pointers: the arguments of the functions in csrc/isa.hpp
+_KERNELS = (
+    ("edgewise_plan_bytes", 1, 0, 0),
+    ("edgewise_plan", 5, 0, 0),
+    ("edgewise_forward", 7, 1, 1),
+    ("edgewise_backward", 8, 2, 4),
+)
+
+
+# Private names of torch, as forward_ad._current_level below, for want of public ones; a test says when
+# they are gone.
+_transforms_active = torch._C._are_functorch_transforms_active
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+_DTYPES = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -113,6 +129,43 @@ def threads() -> int:
     has used them waits for them forever.
     """
     return 1 if _forked else torch.get_num_threads()
+
+
+def eager() -> bool:
+    """Whether torch computes here and now, values and nothing else.
+
+    Not so while it compiles, exports or traces, inside a transform of torch.func, and with
+    forward-mode derivatives: then it must see operations of its own, and no value may be asked for.
+    """
+    return not (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or _transforms_active()
+        or _dispatch_modes()
+        or _forward_ad._current_level >= 0
+    )
+
+
+def takes(*tensors: torch.Tensor | None) -> bool:
+    """Whether a native kernel may compute with these tensors, here and now.
+
+    It may where nobody sees the difference: ``eager`` torch on plain CPU tensors of one dtype, float32
+    or float64.
+    """
+    if library() is None or not eager():
+        return False
+    dtype = None
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if type(tensor) not in _PLAIN or tensor.device.type != "cpu":
+            return False
+        if tensor.dtype not in _DTYPES or tensor.dtype != (dtype or tensor.dtype):
+            return False
+        if tensor.is_neg():  # its memory holds the opposite
+            return False
+        dtype = tensor.dtype
+    return True
 
 
 @contextmanager
@@ -236,6 +289,11 @@ def _declare(handle: ctypes.CDLL) -> None:
         getattr(handle, name).restype = ctypes.c_char_p
     for name in ("edgewise_abi", "edgewise_openmp", "edgewise_use", "edgewise_team"):
         getattr(handle, name).restype = ctypes.c_int
+    handle.edgewise_plan_bytes.restype = ctypes.c_size_t
+    pointer = ctypes.c_void_p
+    for name, before, orders, after in _KERNELS:
+        function = getattr(handle, name)
+        function.argtypes = [pointer] * before + [ctypes.c_int] * orders + [pointer] * after
     handle.edgewise_use.argtypes = [ctypes.c_char_p]
     handle.edgewise_team.argtypes = [ctypes.c_int]
 

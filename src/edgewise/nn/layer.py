@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from edgewise import bases
 from edgewise.bases import Basis
 from edgewise.errors import InputError, ShapeError
+from edgewise.kernels import native
+from edgewise.kernels.residual import RESIDUALS
 
 
 class EdgeFunction(Protocol):
@@ -23,19 +25,6 @@ class EdgeFunction(Protocol):
     def torch(self) -> Callable[[Tensor], Tensor]: ...
     @property
     def derivative(self) -> Callable[[Tensor], Tensor]: ...
-
-
-def _silu_slope(x: Tensor) -> Tensor:
-    s = torch.sigmoid(x)
-    return s * (1 + x * (1 - s))
-
-
-# name -> (value, derivative) of the residual branch b(x)
-BASES_OF_RESIDUAL: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
-    "silu": (nn.functional.silu, _silu_slope),
-    "identity": (lambda x: x, torch.ones_like),
-    "zero": (torch.zeros_like, torch.zeros_like),
-}
 
 
 class KANLayer(nn.Module):
@@ -75,8 +64,8 @@ class KANLayer(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        if base not in BASES_OF_RESIDUAL:
-            raise InputError(f"base is {base!r}; expected one of {sorted(BASES_OF_RESIDUAL)}.")
+        if base not in RESIDUALS:
+            raise InputError(f"base is {base!r}; expected one of {sorted(RESIDUALS)}.")
         bases.base.check_count("in_features", in_features, 0)
         bases.base.check_count("out_features", out_features, 0)
         self.in_features, self.out_features = in_features, out_features
@@ -123,11 +112,11 @@ class KANLayer(nn.Module):
     def features(self, x: Tensor, order: int = 0) -> Tensor:
         """[B_1..B_K, b] or first derivatives: (B, I) -> (B, I, K+1); 0 at inputs of no spline."""
         used = (self.mask != 0).any(0)
-        if not torch.compiler.is_compiling() and not bool(used.any()):
+        if native.eager() and not bool(used.any()):
             return x.new_zeros(*x.shape, self.basis.size + 1)
         # an input that no spline reads may be infinite, and 0 times infinity is not 0
         x = torch.where(used, x, 0.0)
-        base = BASES_OF_RESIDUAL[self.base][order](x)
+        base = RESIDUALS[self.base][order](x)
         return torch.cat(
             [self.basis.features(x, self.basis_tensors, order), base[..., None]], dim=-1
         )
@@ -152,7 +141,13 @@ class KANLayer(nn.Module):
         x = checked(x, self.in_features, self.coef.dtype)
         # the count is spelt out: -1 is ambiguous when there are no inputs
         flat = x.reshape(math.prod(x.shape[:-1]), self.in_features)
-        y = self.features(flat).flatten(1) @ self.weights().flatten(1).T
+        used: Tensor | None = None
+        scale: Tensor = self.scale_spline
+        scale_base: Tensor = self.scale_base
+        if not (native.eager() and bool(self.mask.all())):
+            used = (self.mask != 0).any(0)
+            scale, scale_base = scale * self.mask, scale_base * self.mask
+        y = self.basis.mix(flat, self.basis_tensors, self.coef, scale, scale_base, self.base, used)
         for o, _, values in self.symbolic_values(flat):
             y = y.index_add(1, o, values)
         return y.reshape(*x.shape[:-1], self.out_features)

@@ -19,7 +19,6 @@ A NaN gives NaN, and an infinite x may.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -31,4 +30,4 @@ class Spline:
 
     degree: int
     uniform: bool
-    extrapolation: Literal["linear", "zero", "clamp"]
+    extrapolation: str

@@ -1,0 +1,256 @@
+// The gradients of the forward sum, an input at a time: in one pass over its sorted rows of g, dx from
+// the derivative's pieces and dc, dv from powers of t that stay in registers over a run.
+#pragma once
+
+#include "forward.hpp"
+
+namespace edgewise {
+namespace EDGEWISE_ISA {
+
+constexpr int kWide = kBytes == 64 ? 4 : 2;  // vectors of outputs a strip
+
+// X: dx is wanted, of PX powers; C: dc is wanted, of PC powers; RESIDUAL: with b(x); FACTOR: g u.
+template <class T, int PX, int PC, bool RESIDUAL, bool FACTOR>
+static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const Sorted<T>& in,
+                         const T* u, int64_t from, int64_t to, const Vec<T>* g,
+                         Vec<T> (&moments)[kMost][kWide], Vec<T>* dv, T* dx) {
+    typedef Vec<T> V;
+    V M[PC > 0 ? PC : 1][kWide], R[kWide];
+    for (int n = 0; n < kWide; ++n) {
+        for (int p = 0; p < PC; ++p) M[p][n] = V{};
+        if (RESIDUAL && PC > 0) R[n] = dv[n];
+    }
+    auto visit = [&](int64_t e) __attribute__((always_inline)) -> V {
+        const V* row = g + (size_t)in.entry[e].row * kWide;
+        const V t = V{} + in.entry[e].t;
+        const V ds = RESIDUAL && PX > 0 ? V{} + in.entry[e].ds : V{};
+        V power = t;
+        V spline = V{}, residual = V{};
+        if (PX > 0)
+            for (int n = 0; n < kWide; ++n) {
+                V last = RESIDUAL ? a[0][n] + v[n] * ds : a[0][n];
+                if (PX > 1) {
+                    V slope = a[PX - 1][n];
+                    for (int p = PX - 2; p >= 1; --p) slope = slope * t + a[p][n];
+                    last += slope * t;
+                }
+                if (n & 1) residual += last * row[n]; else spline += last * row[n];
+            }
+        V h[kWide];
+        if (PC > 0) {
+            for (int n = 0; n < kWide; ++n) {
+                h[n] = FACTOR ? row[n] * u[in.entry[e].row] : row[n];
+                M[0][n] += h[n];
+                if (RESIDUAL) R[n] += h[n] * in.entry[e].s;
+            }
+            for (int p = 1; p < PC; ++p) {
+                for (int n = 0; n < kWide; ++n) M[p][n] += h[n] * power;
+                power *= t;
+            }
+        }
+        return spline + residual;
+    };
+    int64_t e = from;
+    for (; e + 4 <= to; e += 4) {
+        V q[4];
+#pragma GCC unroll 4
+        for (int n = 0; n < 4; ++n) q[n] = visit(e + n);
+        if (PX > 0) {
+            T sums[4];
+            lane_sums<T>(q, sums);
+            for (int n = 0; n < 4; ++n) dx[in.entry[e + n].row] += sums[n];
+        }
+    }
+    for (; e < to; ++e) {
+        const V q = visit(e);
+        if (PX > 0) {
+            T sum = 0;
+            for (int n = 0; n < Simd<T>::lanes; ++n) sum += q[n];
+            dx[in.entry[e].row] += sum;
+        }
+    }
+    for (int n = 0; n < kWide; ++n) {
+        for (int p = 0; p < PC; ++p) moments[p][n] = M[p][n];
+        if (RESIDUAL && PC > 0) dv[n] = R[n];
+    }
+}
+
+template <class T>
+struct Run {
+    const Vec<T> (&a)[kMost][kWide];
+    const Vec<T>* v;
+    const Sorted<T>& in;
+    const T* u;
+    int64_t from, to;
+    const Vec<T>* g;
+    Vec<T> (&moments)[kMost][kWide];
+    Vec<T>* dv;
+    T* dx;
+
+    template <int PX, int PC, bool RESIDUAL, bool FACTOR>
+    void go() const {
+        backward_run<T, PX, PC, RESIDUAL, FACTOR>(a, v, in, u, from, to, g, moments, dv, dx);
+    }
+    // P powers of the function, and one less, but one at least, of its derivative.
+    template <int P>
+    void kind(bool x, bool c, bool residual) const {
+        constexpr int D = P > 1 ? P - 1 : 1;
+        if (!c) return residual ? go<P, 0, true, false>() : go<P, 0, false, false>();
+        if (!x) return u ? go<0, P, false, true>() : residual ? go<0, P, true, false>() : go<0, P, false, false>();
+        return residual ? go<D, P, true, false>() : go<D, P, false, false>();
+    }
+};
+
+template <class T>
+struct Gradients {
+    T *x, *c, *w, *v;
+};
+
+// One strip of dc, dw and dv of some inputs: from outputs innermost to the arrays of the caller.
+template <class T>
+static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T* scratch, int64_t o0,
+                  int64_t i0, int64_t inputs, bool add, const Gradients<T>& to) {
+    constexpr int W = Tile<T, kWide>::W;
+    const int64_t K = tile.K, width = least<int64_t>(W, z.O - o0), at = o0 * z.I + i0;
+    auto put = [&](const T* from, int64_t m, T* array, int64_t ld) {
+        for (int64_t o = 0; o < width; ++o)
+            if (add)
+                for (int64_t j = 0; j < m; ++j) array[o * ld + j] += from[o * m + j];
+            else
+                for (int64_t j = 0; j < m; ++j) array[o * ld + j] = from[o * m + j];
+    };
+    auto back = [&](const T* from, int64_t m, T* array, int64_t ld) {
+        transpose(from, W, width, m, scratch, m);
+        put(scratch, m, array, ld);
+    };
+    if (to.w) {
+        T* dwt = scratch;
+        for (int64_t i = 0; i < inputs; ++i)
+            for (int n = 0; n < kWide; ++n) {
+                Vec<T> sum = Vec<T>{};
+                for (int64_t k = 0; k < K; ++k)
+                    sum += ((const Vec<T>*)(dct + (i * K + k) * W))[n] * ((const Vec<T>*)(tile.c + (i * K + k) * W))[n];
+                ((Vec<T>*)(dwt + i * W))[n] = sum;
+            }
+        for (int64_t o = 0; o < width; ++o)
+            for (int64_t i = 0; i < inputs; ++i) {
+                T& q = to.w[at + o * z.I + i];
+                q = add ? q + dwt[i * W + o] : dwt[i * W + o];
+            }
+    }
+    if (to.c) {
+        for (int64_t i = 0; i < inputs; ++i)
+            for (int64_t k = 0; k < K; ++k)
+                for (int n = 0; n < kWide; ++n)
+                    ((Vec<T>*)(dct + (i * K + k) * W))[n] *= ((const Vec<T>*)(tile.w + i * W))[n];
+        back(dct, inputs * K, to.c + at * K, z.I * K);
+    }
+    if (to.v) back(dvt, inputs, to.v + at, z.I);
+}
+
+template <class T>
+static int run_backward(const Layer& z, const T* grid, const char* plan, const Weights<T>& weights,
+                        const T* u, const T* g, int order_x, int order_c, const Gradients<T>& to) {
+    typedef Vec<T> V;
+    typedef Tile<T, kWide> Tiles;
+    constexpr int W = Tiles::W;
+    const Layout<T> l(z);
+    const int64_t K = z.G + z.degree, strips = (z.O + W - 1) / W;
+    const bool want_x = to.x != nullptr, want_c = to.c || to.w || to.v, residual = weights.v != nullptr;
+    // Fewer inputs a task where there are not enough of them for all threads.
+    const int64_t group = most<int64_t>(1, least(kInputs, z.I / z.threads));
+    const int64_t groups = (z.I + group - 1) / group;
+    static thread_local Workspace shared;
+    T* packed = (T*)shared.get((size_t)(strips * l.rows * W) * sizeof(T) + 64);
+    if (!packed) return -1;
+    int failed = 0;
+#pragma omp parallel num_threads(z.threads) if (z.threads > 1)
+    for (int64_t block = 0; block < l.blocks; ++block) {
+        const int64_t height = l.height(z, block);
+#pragma omp for schedule(static)
+        for (int64_t b = 0; b < height; ++b)
+            for (int64_t strip = 0; strip < strips; ++strip) {
+                const int64_t width = least<int64_t>(W, z.O - strip * W);
+                T* p = packed + (strip * l.rows + b) * W;
+                std::memcpy(p, g + (block * l.rows + b) * z.O + strip * W, (size_t)width * sizeof(T));
+                for (int64_t o = width; o < W; ++o) p[o] = T(0);
+            }
+#pragma omp for schedule(dynamic)
+        for (int64_t part = 0; part < groups; ++part) {
+            static thread_local Workspace workspace;
+            const int64_t i0 = part * group, inputs = least(group, z.I - i0);
+            const size_t tile_size = (size_t)(kInputs * K * W);
+            char* memory = workspace.get(Tiles::bytes(K) + (2 * tile_size + (size_t)(2 * kInputs * W) + (size_t)(kInputs * l.rows)) * sizeof(T) + 512);
+            if (!memory) {
+                failed = 1;
+                continue;
+            }
+            Cut cut{memory};
+            Tiles tile(cut, K);
+            T *dct = cut.take<T>(tile_size), *scratch = cut.take<T>(tile_size + (size_t)(kInputs * W));
+            T *dvt = cut.take<T>((size_t)(kInputs * W)), *dxt = cut.take<T>((size_t)(kInputs * l.rows));
+            Pieces<T> pieces_x(z, order_x), pieces_c(z, order_c);
+            if (want_x) std::memset(dxt, 0, (size_t)(inputs * l.rows) * sizeof(T));
+            for (int64_t strip = 0; strip < strips; ++strip) {
+                const V* gs = (const V*)(packed + strip * l.rows * W);
+                if (want_c) {
+                    std::memset(dct, 0, (size_t)(inputs * K * W) * sizeof(T));
+                    std::memset(dvt, 0, (size_t)(inputs * W) * sizeof(T));
+                }
+                if (weights.c) tile.load(z, weights, strip * W, i0, inputs);
+                for (int64_t i = 0; i < inputs; ++i) {
+                    const Sorted<T> in = l.at(plan, z, block, i0 + i);
+                    const T* knots = grid + (i0 + i) * (z.G + 1);
+                    pieces_x.of_input(knots), pieces_c.of_input(knots);
+                    const T* factor = u ? u + (i0 + i) * z.B + block * l.rows : nullptr;
+                    for (int64_t cls = 0; cls < l.classes; ++cls) {
+                        const int64_t from = in.bounds[cls], end = in.bounds[cls + 1];
+                        if (from == end) continue;
+                        const int64_t at = (i * K + first_function(z.G, cls)) * W;
+                        V a[kMost][kWide], moments[kMost][kWide];
+                        int powers = 1;
+                        if (want_c) powers = pieces_c.of_class(cls).powers;
+                        if (want_x) {
+                            const Piece<T>& piece = pieces_x.of_class(cls);
+                            if (!want_c) powers = piece.powers;
+                            // unused powers of the piece are zero
+                            to_powers<T, kWide>(z.degree, want_c ? most(1, powers - 1) : powers, piece.M,
+                                                tile.c + at, W, (const V*)(tile.w + i * W), a);
+                        }
+                        const Run<T> run{a, (const V*)(tile.v + i * W), in, factor, from, end, gs,
+                                         moments, (V*)(dvt + i * W), dxt + i * l.rows};
+                        switch (powers) {
+                            case 1: run.template kind<1>(want_x, want_c, residual); break;
+                            case 2: run.template kind<2>(want_x, want_c, residual); break;
+                            case 3: run.template kind<3>(want_x, want_c, residual); break;
+                            case 4: run.template kind<4>(want_x, want_c, residual); break;
+                            case 5: run.template kind<5>(want_x, want_c, residual); break;
+                            default: run.template kind<6>(want_x, want_c, residual);
+                        }
+                        if (!want_c) continue;
+                        const Piece<T>& piece = pieces_c.of_class(cls);
+                        for (int m = 0; m <= z.degree; ++m) {
+                            V* sum = (V*)(dct + at + m * W);
+                            for (int n = 0; n < kWide; ++n) {
+                                V q = sum[n];
+                                for (int p = 0; p < powers; ++p) q += moments[p][n] * piece.M[p][m];
+                                sum[n] = q;
+                            }
+                        }
+                    }
+                }
+                if (want_c) store(z, tile, dct, dvt, scratch, strip * W, i0, inputs, block > 0, to);
+            }
+            if (want_x) {
+                T* dx = to.x + block * l.rows * z.I + i0;
+                for (int64_t b0 = 0; b0 < height; b0 += 16)
+                    for (int64_t b = b0; b < least(height, b0 + 16); ++b)
+                        for (int64_t i = 0; i < inputs; ++i) dx[b * z.I + i] = dxt[i * l.rows + b];
+            }
+        }
+    }
+    return failed ? -1 : 0;
+}
+
+}  // namespace EDGEWISE_ISA
+}  // namespace edgewise

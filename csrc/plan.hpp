@@ -1,0 +1,232 @@
+// The plan of a batch: for every input, its rows sorted by the interval that they fall into.
+//
+// Within a run of rows of one interval the coefficients stay in registers, forward and backward. Rows
+// come in blocks of at most kRows, so that what is indexed by row stays in the second-level cache.
+#pragma once
+
+#include "pieces.hpp"
+
+namespace edgewise {
+namespace EDGEWISE_ISA {
+
+constexpr int64_t kRows = 4096;
+constexpr int64_t kInputs = 16;  // inputs handled together: one cache line of a row of x
+
+template <size_t>
+struct RowOf;
+template <>
+struct RowOf<4> {
+    typedef int32_t type;
+};
+template <>
+struct RowOf<8> {
+    typedef int64_t type;
+};
+
+// A row of the block for one input: its local coordinate, the residual b(x) and its slope.
+template <class T>
+struct Entry {
+    T t, s, ds;
+    typename RowOf<sizeof(T)>::type row;
+};
+
+// The rows of one input in one block, sorted: class c holds bounds[c] .. bounds[c + 1].
+template <class T>
+struct Sorted {
+    Entry<T>* entry;
+    uint16_t* bounds;
+};
+
+template <class T>
+struct Layout {
+    int64_t rows, blocks, classes;
+    size_t bounds, stride, bytes;
+
+    explicit Layout(const Layer& z) {
+        blocks = most<int64_t>(1, (z.B + kRows - 1) / kRows);
+        rows = ((z.B + blocks - 1) / blocks + 15) / 16 * 16;
+        classes = z.G + 3;
+        bounds = (size_t)rows * sizeof(Entry<T>);
+        stride = (bounds + (size_t)(classes + 1) * 2 + 63) / 64 * 64;
+        bytes = stride * (size_t)(z.I * blocks);
+    }
+    Sorted<T> at(const char* plan, const Layer& z, int64_t block, int64_t i) const {
+        char* p = (char*)plan + stride * (size_t)(block * z.I + i);
+        return {(Entry<T>*)p, (uint16_t*)(p + bounds)};
+    }
+    int64_t height(const Layer& z, int64_t block) const { return least(rows, z.B - block * rows); }
+};
+
+// e^x to 2 units in the last place, for |x| <= 87 (float) or 700 (double).
+static EDGEWISE_INLINE float exponential(float x) {
+    const float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
+    const float n = shifted - 12582912.0f;
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.0f / 5040;
+    p = p * r + 1.0f / 720, p = p * r + 1.0f / 120, p = p * r + 1.0f / 24, p = p * r + 1.0f / 6;
+    p = p * r + 0.5f, p = p * r + 1.0f, p = p * r + 1.0f;
+    int32_t bits;
+    std::memcpy(&bits, &shifted, 4);
+    const int32_t power = (int32_t)((uint32_t)(bits + 127) << 23);
+    float scale;
+    std::memcpy(&scale, &power, 4);
+    return p * scale;
+}
+static EDGEWISE_INLINE double exponential(double x) {
+    const double shifted = x * 1.4426950408889634 + 6755399441055744.0;  // 1.5 * 2^52
+    const double n = shifted - 6755399441055744.0;
+    const double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    double p = 1.0 / 6227020800.0;
+    p = p * r + 1.0 / 479001600, p = p * r + 1.0 / 39916800, p = p * r + 1.0 / 3628800;
+    p = p * r + 1.0 / 362880, p = p * r + 1.0 / 40320, p = p * r + 1.0 / 5040, p = p * r + 1.0 / 720;
+    p = p * r + 1.0 / 120, p = p * r + 1.0 / 24, p = p * r + 1.0 / 6, p = p * r + 0.5;
+    p = p * r + 1.0, p = p * r + 1.0;
+    int64_t bits;
+    std::memcpy(&bits, &shifted, 8);
+    const int64_t power = (int64_t)((uint64_t)(bits + 1023) << 52);
+    double scale;
+    std::memcpy(&scale, &power, 8);
+    return p * scale;
+}
+
+// b(x) and b'(x) of silu: with sigma = 1/(1 + e^-x), x sigma and sigma + x sigma (1 - sigma).
+template <class T>
+static void silu(const T* x, int64_t n, T* s, T* ds) {
+    constexpr T top = sizeof(T) == 4 ? T(87) : T(700);
+#pragma omp simd
+    for (int64_t b = 0; b < n; ++b) {
+        T e = -x[b];
+        e = e < top ? e : top;
+        e = e > -top ? e : -top;
+        const T sigma = T(1) / (T(1) + exponential(e));
+        const T value = x[b] * sigma;
+        s[b] = value, ds[b] = sigma + value * (T(1) - sigma);
+    }
+}
+
+// The class of every x and its local coordinate t.
+template <class T>
+static void classify(const Layer& z, const T* x, int64_t n, const T* grid, int32_t* cls, T* t) {
+    const int32_t G = (int32_t)z.G;
+    const T low = grid[0], high = grid[G], rate = (T)G / (high - low);
+    if (z.uniform) {
+        // Far more than rounding, so that the guess errs to the left only, and by one interval.
+        const T bias = T(0.01), last = (T)(G - 1);
+#pragma omp simd
+        for (int64_t b = 0; b < n; ++b) {
+            const T v = x[b];
+            T place = (v - low) * rate - bias;
+            place = place > T(0) ? place : T(0);  // a NaN becomes 0
+            place = place < last ? place : last;
+            int32_t j = (int32_t)place;
+            const int32_t next = j + 1;
+            const bool late = v >= grid[next] && next < G;
+            j = late ? next : j;
+            t[b] = (v - grid[j]) * rate - T(0.5);
+            cls[b] = j + 1;
+        }
+    } else {
+        for (int64_t b = 0; b < n; ++b) cls[b] = 0;
+        for (int32_t rest = G; rest > 1;) {
+            const int32_t half = rest / 2;
+#pragma omp simd
+            for (int64_t b = 0; b < n; ++b) cls[b] += x[b] >= grid[cls[b] + half] ? half : 0;
+            rest -= half;
+        }
+#pragma omp simd
+        for (int64_t b = 0; b < n; ++b) {
+            const int32_t j = cls[b];
+            t[b] = (x[b] - grid[j]) / (grid[j + 1] - grid[j]) - T(0.5);
+            cls[b] = j + 1;
+        }
+    }
+    const T largest = sizeof(T) == 4 ? (T)3.40282347e38 : (T)1.7976931348623157e308;
+#pragma omp simd
+    for (int64_t b = 0; b < n; ++b) {
+        const T v = x[b];
+        const bool left = v < low, right = v > high, number = v <= largest && v >= -largest;
+        t[b] = !number ? T(0) : left ? (v - low) * rate : right ? (v - high) * rate : t[b];
+        cls[b] = !number ? G + 2 : left ? 0 : right ? G + 1 : cls[b];
+    }
+}
+
+// By counting; the order within a class is that of the rows.
+template <class T>
+static void sort_rows(int64_t classes, int64_t n, const int32_t* cls, const T* t, const T* s, const T* ds,
+                      const Sorted<T>& to, uint32_t* counts) {
+    typedef typename RowOf<sizeof(T)>::type Row;
+    typedef T V4 __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+    // Two histograms: a count that was just written is not waited for.
+    uint32_t* other = counts + classes;
+    std::memset(counts, 0, sizeof(uint32_t) * 2 * (size_t)classes);
+    int64_t b = 0;
+    for (; b + 2 <= n; b += 2) ++counts[cls[b]], ++other[cls[b + 1]];
+    if (b < n) ++counts[cls[b]];
+    uint32_t sum = 0;
+    for (int64_t c = 0; c < classes; ++c) {
+        const uint32_t here = counts[c] + other[c];
+        to.bounds[c] = (uint16_t)sum, counts[c] = sum, sum += here;
+    }
+    to.bounds[classes] = (uint16_t)sum;
+    auto place = [&](int64_t row, V4 entry) __attribute__((always_inline)) {
+        const uint32_t at = counts[cls[row]]++;
+        V4* here = (V4*)(to.entry + at);
+        *here = entry;
+    };
+    for (b = 0; b + 4 <= n; b += 4) {
+        const V4 p = *(const V4*)(t + b), q = *(const V4*)(s + b), r = *(const V4*)(ds + b);
+        const Row rows[4] = {(Row)b, (Row)(b + 1), (Row)(b + 2), (Row)(b + 3)};
+        V4 o;
+        std::memcpy(&o, rows, sizeof o);
+        place(b, V4{p[0], q[0], r[0], o[0]});
+        place(b + 1, V4{p[1], q[1], r[1], o[1]});
+        place(b + 2, V4{p[2], q[2], r[2], o[2]});
+        place(b + 3, V4{p[3], q[3], r[3], o[3]});
+    }
+    for (; b < n; ++b) to.entry[counts[cls[b]]++] = {t[b], s[b], ds[b], (Row)b};
+}
+
+template <class T>
+static int make_plan(const Layer& z, const T* x, const T* grid, const uint8_t* used, char* plan) {
+    const Layout<T> l(z);
+    const int64_t groups = (z.I + kInputs - 1) / kInputs;
+    int failed = 0;
+#pragma omp parallel for schedule(dynamic) num_threads(z.threads) collapse(2) if (z.threads > 1)
+    for (int64_t block = 0; block < l.blocks; ++block)
+        for (int64_t group = 0; group < groups; ++group) {
+            static thread_local Workspace workspace;
+            const size_t n = (size_t)l.rows;
+            char* memory = workspace.get(n * ((kInputs + 3) * sizeof(T) + 4) + (size_t)(l.classes + 1) * 8 + 512);
+            if (!memory) {
+                failed = 1;
+                continue;
+            }
+            Cut cut{memory};
+            T* columns = cut.take<T>(n * kInputs);
+            T *t = cut.take<T>(n), *s = cut.take<T>(n), *ds = cut.take<T>(n);
+            int32_t* cls = cut.take<int32_t>(n);
+            uint32_t* counts = cut.take<uint32_t>(2 * (size_t)(l.classes + 1));
+            const int64_t i0 = group * kInputs, inputs = least(kInputs, z.I - i0);
+            const int64_t height = l.height(z, block);
+            transpose(x + block * l.rows * z.I + i0, z.I, inputs, height, columns, l.rows);
+            for (int64_t i = 0; i < inputs; ++i) {
+                const T* column = columns + i * l.rows;
+                const Sorted<T> to = l.at(plan, z, block, i0 + i);
+                if (used && !used[i0 + i]) {
+                    std::memset((void*)to.bounds, 0, sizeof(uint16_t) * (size_t)(l.classes + 1));
+                    continue;
+                }
+                classify(z, column, height, grid + (i0 + i) * (z.G + 1), cls, t);
+                if (z.residual == kSilu) silu(column, height, s, ds);
+                if (z.residual == kIdentity)
+                    for (int64_t b = 0; b < height; ++b) s[b] = column[b], ds[b] = T(1);
+                if (z.residual == kNone)
+                    for (int64_t b = 0; b < height; ++b) s[b] = ds[b] = T(0);
+                sort_rows(l.classes, height, cls, t, s, ds, to, counts);
+            }
+        }
+    return failed ? -1 : 0;
+}
+
+}  // namespace EDGEWISE_ISA
+}  // namespace edgewise

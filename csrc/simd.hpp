@@ -1,0 +1,154 @@
+// Vectors of the compiler, one width for each instruction set, and what the kernels do with them.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace edgewise {
+namespace EDGEWISE_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kBytes = 32;
+#else
+constexpr int kBytes = 16;
+#endif
+
+#define EDGEWISE_INLINE inline __attribute__((always_inline))
+
+template <class T>
+struct Simd {
+    typedef T V __attribute__((vector_size(kBytes), may_alias));
+    typedef T Loose __attribute__((vector_size(kBytes), aligned(sizeof(T)), may_alias));
+    static constexpr int lanes = kBytes / sizeof(T);
+};
+template <class T>
+using Vec = typename Simd<T>::V;
+
+// Templates of the standard library would be shared by the compilations for several processors.
+template <class N>
+static EDGEWISE_INLINE N least(N a, N b) { return b < a ? b : a; }
+template <class N>
+static EDGEWISE_INLINE N most(N a, N b) { return a < b ? b : a; }
+
+// The sums of the lanes of four vectors.
+template <class T>
+static EDGEWISE_INLINE void lane_sums(const Vec<T>* q, T* sums) {
+    for (int j = 0; j < 4; ++j) {
+        T s = 0;
+        for (int n = 0; n < Simd<T>::lanes; ++n) s += q[j][n];
+        sums[j] = s;
+    }
+}
+
+#if defined(__x86_64__)
+static EDGEWISE_INLINE __m128 folded(__m128 q) { return q; }
+static EDGEWISE_INLINE __m128d folded(__m128d q) { return q; }
+#if defined(__AVX2__)
+static EDGEWISE_INLINE __m128 folded(__m256 q) {
+    return _mm_add_ps(_mm256_castps256_ps128(q), _mm256_extractf128_ps(q, 1));
+}
+static EDGEWISE_INLINE __m128d folded(__m256d q) {
+    return _mm_add_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
+}
+#endif
+#if defined(__AVX512F__)
+static EDGEWISE_INLINE __m128 folded(__m512 q) {
+    return folded(_mm256_add_ps(_mm512_castps512_ps256(q), _mm512_extractf32x8_ps(q, 1)));
+}
+static EDGEWISE_INLINE __m128d folded(__m512d q) {
+    return folded(_mm256_add_pd(_mm512_castpd512_pd256(q), _mm512_extractf64x4_pd(q, 1)));
+}
+typedef __m512 Register;
+typedef __m512d DoubleRegister;
+#elif defined(__AVX2__)
+typedef __m256 Register;
+typedef __m256d DoubleRegister;
+#else
+typedef __m128 Register;
+typedef __m128d DoubleRegister;
+#endif
+
+template <>
+EDGEWISE_INLINE void lane_sums<float>(const Vec<float>* q, float* sums) {
+    __m128 a = folded((Register)q[0]), b = folded((Register)q[1]);
+    __m128 c = folded((Register)q[2]), d = folded((Register)q[3]);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(sums, _mm_add_ps(_mm_add_ps(a, b), _mm_add_ps(c, d)));
+}
+template <>
+EDGEWISE_INLINE void lane_sums<double>(const Vec<double>* q, double* sums) {
+    for (int j = 0; j < 4; j += 2) {
+        const __m128d a = folded((DoubleRegister)q[j]), b = folded((DoubleRegister)q[j + 1]);
+        _mm_storeu_pd(sums + j, _mm_add_pd(_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b)));
+    }
+}
+#endif
+
+// to[m][w] = from[w][m] for w < width, 0 for width <= w < W.
+template <class T>
+static void transpose(const T* from, int64_t ld, int64_t m, int64_t width, T* to, int64_t W) {
+    typedef T V4 __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+    int64_t w = 0;
+    for (; w + 4 <= width; w += 4) {
+        const T *a = from + w * ld, *b = a + ld, *c = b + ld, *d = c + ld;
+        int64_t j = 0;
+        for (; j + 4 <= m; j += 4) {
+            const V4 p = *(const V4*)(a + j), q = *(const V4*)(b + j);
+            const V4 r = *(const V4*)(c + j), s = *(const V4*)(d + j);
+            const V4 pq0 = {p[0], q[0], p[1], q[1]}, pq1 = {p[2], q[2], p[3], q[3]};
+            const V4 rs0 = {r[0], s[0], r[1], s[1]}, rs1 = {r[2], s[2], r[3], s[3]};
+            T* out = to + j * W + w;
+            *(V4*)out = V4{pq0[0], pq0[1], rs0[0], rs0[1]};
+            *(V4*)(out + W) = V4{pq0[2], pq0[3], rs0[2], rs0[3]};
+            *(V4*)(out + 2 * W) = V4{pq1[0], pq1[1], rs1[0], rs1[1]};
+            *(V4*)(out + 3 * W) = V4{pq1[2], pq1[3], rs1[2], rs1[3]};
+        }
+        for (; j < m; ++j) {
+            T* out = to + j * W + w;
+            out[0] = a[j], out[1] = b[j], out[2] = c[j], out[3] = d[j];
+        }
+    }
+    for (; w < W; ++w)
+        for (int64_t j = 0; j < m; ++j) to[j * W + w] = w < width ? from[w * ld + j] : T(0);
+}
+
+// A block of memory that stays with its thread: the next call finds it warm.
+// Null when there is none to be had.
+struct Workspace {
+    char* data = nullptr;
+    size_t size = 0;
+    ~Workspace() { std::free(data); }
+
+    char* get(size_t bytes) {
+        if (bytes > size) {
+            std::free(data);
+            size = (bytes + 4095) / 4096 * 4096;
+            void* fresh = nullptr;
+            if (posix_memalign(&fresh, 64, size) != 0) fresh = nullptr, size = 0;
+            data = (char*)fresh;
+        }
+        return data;
+    }
+};
+
+// Cuts a workspace into aligned arrays: first count, then take.
+struct Cut {
+    char* base;
+    size_t at = 0;
+    template <class T>
+    T* take(size_t count) {
+        T* here = (T*)(base + at);
+        at += (count * sizeof(T) + 63) / 64 * 64;
+        return here;
+    }
+};
+
+}  // namespace EDGEWISE_ISA
+}  // namespace edgewise

@@ -1,0 +1,192 @@
+"""The spline ops by the compiled kernels of csrc/: plain tensors in, plain tensors out.
+
+Every array passed is dense, of one dtype (float32 or float64), on the CPU, and held by a name until the
+call is over. What is called here is not differentiable; ``ops`` is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgewise.kernels import native
+from edgewise.kernels.bspline.contract import Spline
+
+_OUTSIDE = {"linear": 0, "zero": 1, "clamp": 2}
+_RESIDUAL = {"zero": 0, "silu": 1, "identity": 2}
+# Below so many edge evaluations a second thread costs more than it brings.
+_WORTH_A_THREAD = 40_000
+# What a plan may hold when nothing is kept for a gradient.
+_PLAN_BYTES = 64 * 2**20
+_ROWS = 4096  # of a block of rows in csrc/plan.hpp
+
+
+class _Layer(ctypes.Structure):
+    """struct Layer of csrc/isa.hpp."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("B", "I", "O", "G")),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("degree", "uniform", "outside", "residual", "threads", "wide")
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A spline, the residual function beside it, and the inputs in use: (I,) uint8, or None for all."""
+
+    spline: Spline
+    residual: str = "zero"
+    used: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """coef (O, I, K), scale (O, I) or None for 1, and the residual's scale_base (O, I) or None."""
+
+    coef: Tensor
+    scale: Tensor | None = None
+    scale_base: Tensor | None = None
+
+
+def _library() -> ctypes.CDLL:
+    handle = native.library()
+    if handle is None:
+        raise RuntimeError("a native spline op was called, but kernel_info() says 'reference'")
+    return handle
+
+
+def _layer(x: Tensor, grid: Tensor, O: int, kind: Kind) -> _Layer:
+    (B, I), G = x.shape, grid.shape[1] - 1
+    threads = native.threads() if B * I * O >= _WORTH_A_THREAD else 1
+    return _Layer(
+        *(B, I, O, G),
+        kind.spline.degree,
+        kind.spline.uniform,
+        _OUTSIDE[kind.spline.extrapolation],
+        _RESIDUAL[kind.residual],
+        threads,
+        x.dtype == torch.float64,
+    )
+
+
+def _at(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _done(status: int) -> None:
+    if status != 0:
+        raise MemoryError("the spline kernels could not get their work space")
+
+
+def plan(x: Tensor, grid: Tensor, O: int, kind: Kind) -> Tensor:
+    """The rows of every input sorted by interval, as bytes for ``run`` and ``gradients``."""
+    layer, library = _layer(x, grid, O, kind), _library()
+    buffer = torch.empty(library.edgewise_plan_bytes(ctypes.byref(layer)), dtype=torch.uint8)
+    _done(
+        library.edgewise_plan(ctypes.byref(layer), _at(x), _at(grid), _at(kind.used), _at(buffer))
+    )
+    return buffer
+
+
+def run(
+    x: Tensor,
+    grid: Tensor,
+    plan: Tensor,
+    weights: Weights,
+    kind: Kind,
+    u: Tensor | None = None,
+    order: int = 0,
+) -> Tensor:
+    """y_bo = sum_i u_bi (scale_oi sum_k coef_oik B_k^(order)(x_bi) + scale_base_oi b(x_bi)): (B, O)."""
+    O = weights.coef.shape[0]
+    y = x.new_empty(x.shape[0], O)
+    columns = None if u is None else u.t().contiguous()
+    _done(
+        _library().edgewise_forward(
+            ctypes.byref(_layer(x, grid, O, kind)),
+            *(_at(grid), _at(plan), _at(weights.coef), _at(weights.scale), _at(weights.scale_base)),
+            *(_at(columns), order, _at(y)),
+        )
+    )
+    return y
+
+
+def gradients(
+    x: Tensor,
+    grid: Tensor,
+    plan: Tensor,
+    weights: Weights,
+    kind: Kind,
+    g: Tensor,
+    wanted: tuple[bool, bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients of sum(g y) in x, coef, scale and scale_base, as far as they are wanted."""
+    sources = (x, weights.coef, weights.scale, weights.scale_base)
+    made = [
+        torch.empty_like(source) if want and source is not None else None
+        for source, want in zip(sources, wanted, strict=True)
+    ]
+    _done(
+        _library().edgewise_backward(
+            ctypes.byref(_layer(x, grid, weights.coef.shape[0], kind)),
+            *(_at(grid), _at(plan), _at(weights.coef), _at(weights.scale), _at(weights.scale_base)),
+            *(None, _at(g), 1, 0),
+            *(_at(tensor) for tensor in made),
+        )
+    )
+    return made[0], made[1], made[2], made[3]
+
+
+def mixed(x: Tensor, grid: Tensor, weights: Weights, kind: Kind) -> Tensor:
+    """``run`` for those who want no gradient: in pieces, so that the plan stays small."""
+    rows = max(_ROWS, _PLAN_BYTES // (4 * x.element_size() * max(x.shape[1], 1)))
+    parts = x.split(rows) if x.shape[0] > rows else (x,)
+    O = weights.coef.shape[0]
+    values = [run(part, grid, plan(part, grid, O, kind), weights, kind) for part in parts]
+    return values[0] if len(values) == 1 else torch.cat(values)
+
+
+def forward(
+    x: Tensor, grid: Tensor, c: Tensor, u: Tensor | None, order: int, spline: Spline
+) -> Tensor:
+    """F_r of the contract."""
+    kind = Kind(spline)
+    return run(x, grid, plan(x, grid, c.shape[0], kind), Weights(c), kind, u, order)
+
+
+def pull(x: Tensor, grid: Tensor, c: Tensor, g: Tensor, order: int, spline: Spline) -> Tensor:
+    """D_r of the contract."""
+    kind, dx = Kind(spline), torch.empty_like(x)
+    sorted_rows = plan(x, grid, c.shape[0], kind)
+    _done(
+        _library().edgewise_backward(
+            ctypes.byref(_layer(x, grid, c.shape[0], kind)),
+            *(_at(grid), _at(sorted_rows), _at(c), None, None, None, _at(g), order, order),
+            *(_at(dx), None, None, None),
+        )
+    )
+    return dx
+
+
+def outer(
+    x: Tensor, grid: Tensor, g: Tensor, u: Tensor | None, order: int, spline: Spline
+) -> Tensor:
+    """H_r of the contract."""
+    kind, O = Kind(spline), g.shape[1]
+    dc = x.new_empty(O, x.shape[1], grid.shape[1] - 1 + spline.degree)
+    sorted_rows = plan(x, grid, O, kind)
+    columns = None if u is None else u.t().contiguous()
+    _done(
+        _library().edgewise_backward(
+            ctypes.byref(_layer(x, grid, O, kind)),
+            *(_at(grid), _at(sorted_rows), None, None, None, _at(columns), _at(g), order, order),
+            *(None, _at(dc), None, None),
+        )
+    )
+    return dc

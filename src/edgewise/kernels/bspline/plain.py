@@ -1,0 +1,44 @@
+"""The spline ops in plain torch: dense features times coefficients.
+
+Differentiable to every order and under every transform of torch; slower, and with a (B, I, K) tensor.
+Half precision is computed in float32: local coordinates need its digits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from edgewise.kernels.bspline import reference
+from edgewise.kernels.bspline.contract import Spline
+
+
+def features(x: Tensor, grid: Tensor, order: int, spline: Spline) -> Tensor:
+    """B_k^(order)(x): (B, I, K)."""
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    dense = reference.dense(
+        *(x.to(dtype), grid.to(dtype), spline.degree, order),
+        *(spline.extrapolation, spline.uniform),
+    )
+    return dense.to(x.dtype)
+
+
+def forward(
+    x: Tensor, grid: Tensor, c: Tensor, u: Tensor | None, order: int, spline: Spline
+) -> Tensor:
+    """F_r: sum_i u_bi sum_k B_k^(r)(x_bi) c_oik, (B, O)."""
+    f = features(x, grid, order, spline)
+    return torch.einsum("bik,oik->bo", f if u is None else f * u[..., None], c)
+
+
+def pull(x: Tensor, grid: Tensor, c: Tensor, g: Tensor, order: int, spline: Spline) -> Tensor:
+    """D_r: sum_o g_bo sum_k B_k^(r)(x_bi) c_oik, (B, I)."""
+    return torch.einsum("bik,bo,oik->bi", features(x, grid, order, spline), g, c)
+
+
+def outer(
+    x: Tensor, grid: Tensor, g: Tensor, u: Tensor | None, order: int, spline: Spline
+) -> Tensor:
+    """H_r: sum_b g_bo u_bi B_k^(r)(x_bi), (O, I, K)."""
+    f = features(x, grid, order, spline)
+    return torch.einsum("bik,bo->oik", f if u is None else f * u[..., None], g)

@@ -1,0 +1,37 @@
+"""The fixed function b(x) beside the splines of a layer: value and derivative, in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import silu
+
+
+def _silu_slope(x: Tensor) -> Tensor:
+    s = torch.sigmoid(x)
+    return s * (1 + x * (1 - s))
+
+
+# name -> (b, b')
+RESIDUALS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "silu": (silu, _silu_slope),
+    "identity": (lambda x: x, torch.ones_like),
+    "zero": (torch.zeros_like, torch.zeros_like),
+}
+
+
+def mixed(
+    features: Tensor, x: Tensor, coef: Tensor, scale: Tensor, scale_base: Tensor, residual: str
+) -> Tensor:
+    """A layer's sums from dense features (B, I, K): what every family without a kernel does.
+
+    y_bo = sum_i [scale_oi sum_k coef_oik features_bik + scale_base_oi b(x_bi)], (B, O). Autocast does
+    not lower its precision.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        y = features.flatten(1) @ (coef * scale[..., None]).flatten(1).T
+        if residual == "zero":
+            return y
+        return y + RESIDUALS[residual][0](x) @ scale_base.T
