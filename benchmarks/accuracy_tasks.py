@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from edgewise import KAN, create_dataset
+from edgewise.train import History
 
 Data = dict[str, Tensor]
 Row = dict
@@ -73,14 +74,7 @@ def scaling(data: Data, seed: int, settings: dict) -> Iterator[Row]:
         start = time.perf_counter()
         model = KAN([2, 1, 1], grid=grid, seed=seed) if model is None else model.refine(grid)
         history = model.fit(data)
-        seconds = time.perf_counter() - start
-        yield {
-            "grid": grid,
-            "rmse": rmse(model, data),
-            "train_rmse": rmse(model, data, "train"),
-            "seconds": seconds,
-            "events": history.events,
-        }
+        yield fitted_row(model, data, grid, time.perf_counter() - start, history)
 
 
 def deep(data: Data, seed: int, settings: dict) -> Iterator[Row]:
@@ -88,9 +82,12 @@ def deep(data: Data, seed: int, settings: dict) -> Iterator[Row]:
     start = time.perf_counter()
     model = KAN([4, 2, 1, 1], grid=settings["grid"], seed=seed)
     history = model.fit(data, opt="auto")
-    seconds = time.perf_counter() - start
-    yield {
-        "grid": settings["grid"],
+    yield fitted_row(model, data, settings["grid"], time.perf_counter() - start, history)
+
+
+def fitted_row(model: KAN, data: Data, grid: int, seconds: float, history: History) -> Row:
+    return {
+        "grid": grid,
         "rmse": rmse(model, data),
         "train_rmse": rmse(model, data, "train"),
         "seconds": seconds,
