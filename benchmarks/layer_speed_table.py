@@ -8,6 +8,8 @@ from layer_speed_shapes import DEGREE
 
 OURS = "edgewise"
 MEGA = 1e6
+# Processes that ran on average in the minute before; an idle machine has some tenths.
+BUSY = 0.7
 
 
 def ratios(result: dict, what: str) -> dict[str, dict]:
@@ -57,13 +59,14 @@ def fastest(ours: dict, other: dict, what: str, below: bool) -> float:
 def head(report: dict) -> str:
     """What was measured where."""
     machine, kernel = report["machine"], report["kernel"]
+    busy = ": OTHER WORK RUNS, these times are disturbed" if machine["load"] > BUSY else ""
     return "\n".join(
         [
             f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
             f"torch {report['versions']['torch']} ({machine['capability']}), float32",
             f"kernels of edgewise {report['versions']['edgewise']}: {kernel['path']}"
             f" {kernel['isa']} ({kernel['reason']})",
-            f"load of the machine before: {machine['load']:.1f}",
+            f"load of the machine before: {machine['load']:.1f}{busy}",
             "",
         ]
     )
@@ -149,7 +152,7 @@ def markdown(report: dict) -> str:
     lines = [
         f"{machine['cpu']}, {machine['threads']} threads of {machine['cores']} cores; torch "
         f"{report['versions']['torch']}; kernels: {report['kernel']['path']} "
-        f"{report['kernel']['isa']}; {report['date']}.".replace(" ;", ";"),
+        f"{report['kernel']['isa']}; load before {machine['load']:.1f}; {report['date']}.",
         "",
         "| batch, widths, G | edgewise ms | MLP ms | edgewise / MLP | goal | | "
         "plain path / edgewise |",
