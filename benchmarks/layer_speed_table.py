@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
+from layer_speed_contestants import RIVALS
 from layer_speed_shapes import DEGREE
 
 OURS = "edgewise"
@@ -147,12 +148,14 @@ def memory_lines(result: dict) -> list[str]:
 
 
 def markdown(report: dict) -> str:
-    """The tables of docs/performance.md."""
-    machine = report["machine"]
+    """The tables of docs/performance.md, for the page to hold as they are."""
+    machine, versions, kernel = report["machine"], report["versions"], report["kernel"]
+    which = f"{kernel['path']} {kernel['isa']}".strip()
+    packages = [text for name, text in versions.items() if name in RIVALS]
     lines = [
-        f"{machine['cpu']}, {machine['threads']} threads of {machine['cores']} cores; torch "
-        f"{report['versions']['torch']}; kernels: {report['kernel']['path']} "
-        f"{report['kernel']['isa']}; load before {machine['load']:.1f}; {report['date']}.",
+        f"{machine['cpu']}, {machine['threads']} threads of {machine['cores']} cores, load before "
+        f"{machine['load']:.1f}; kernels: {which}; torch {versions['torch']}"
+        f"{''.join(', ' + text for text in packages)}; {report['date']}.",
         "",
         "| batch, widths, G | edgewise ms | MLP ms | edgewise / MLP | goal | | "
         "plain path / edgewise |",
