@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.nn.functional import silu
 
 from edgewise.kernels.bspline import reference
-from layer_speed_contestants import Numbers, edgewise_module, relative
+from layer_speed_contestants import Numbers, edgewise_module
 from layer_speed_shapes import DEGREE, Shape
+from layer_speed_stand import relative
 
 FLOOR = 4 * torch.finfo(torch.float32).eps
 # Twice the plain error means nothing where that error is large itself.

@@ -7,8 +7,8 @@ from statistics import median
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from layer_speed_contestants import Stand
 from layer_speed_shapes import Shape, least_bytes, multiply_adds
+from layer_speed_stand import Stand
 
 STEPS = 20
 

@@ -26,7 +26,7 @@ class WorkerError(Exception):
 
 
 class Remote:
-    """A worker's stand, with the methods of layer_speed_contestants.Stand."""
+    """A worker's stand, with the methods of layer_speed_stand.Stand."""
 
     def __init__(
         self, python: str, threads: int, limit: float, environment: dict[str, str] | None = None
@@ -105,8 +105,9 @@ def main() -> None:
 
     import torch
 
-    from layer_speed_contestants import Stand, rivals_here
+    from layer_speed_contestants import rivals_here
     from layer_speed_shapes import shape_from
+    from layer_speed_stand import Stand
 
     stand = Stand(threads)
     with tempfile.TemporaryDirectory() as folder:  # some libraries write where they stand

@@ -113,6 +113,8 @@ def test_no_speed_is_printed_for_what_is_wrong(benchmark, fault, monkeypatch, tm
 
 
 def test_a_ratio_is_taken_within_a_round_and_judged_by_its_median(benchmark):
+    from layer_speed_table import ratios
+
     shape = benchmark.SHAPES[0]
     # a disturbed round slows both alike; the rival was in rounds 0 and 2 only
     result = once(
@@ -121,13 +123,13 @@ def test_a_ratio_is_taken_within_a_round_and_judged_by_its_median(benchmark):
         mlp=([0, 1, 2], [2.0, 200.0, 4.0]),
         inkan=([0, 2], [2.0, 2.0]),
     )
-    found = benchmark.ratios(result, "step")
+    found = ratios(result, "step")
     mlp, inkan = found["edgewise / mlp"], found["inkan / edgewise"]
     assert (mlp["median"], mlp["least"], mlp["most"], mlp["rounds"]) == (0.5, 0.25, 0.5, 3)
     assert mlp["goal"] == "<= 0.55" and mlp["met"] is True
     assert (inkan["median"], inkan["rounds"]) == (2.0, 2)
     assert inkan["goal"] == ">= 2.2" and inkan["met"] is False
-    assert all(ratio["goal"] is None for ratio in benchmark.ratios(result, "forward").values())
+    assert all(ratio["goal"] is None for ratio in ratios(result, "forward").values())
 
 
 def test_counting_gives_the_floors_of_the_ratio(benchmark):
