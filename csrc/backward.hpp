@@ -112,19 +112,14 @@ static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T*
                   int64_t i0, int64_t inputs, bool add, const Gradients<T>& to) {
     constexpr int W = Tile<T, kWide>::W;
     const int64_t K = tile.K, width = least<int64_t>(W, z.O - o0), at = o0 * z.I + i0;
-    auto put = [&](const T* from, int64_t m, T* array, int64_t ld) {
-        for (int64_t o = 0; o < width; ++o)
-            if (add)
-                for (int64_t j = 0; j < m; ++j) array[o * ld + j] += from[o * m + j];
-            else
-                for (int64_t j = 0; j < m; ++j) array[o * ld + j] = from[o * m + j];
-    };
     auto back = [&](const T* from, int64_t m, T* array, int64_t ld) {
+        if (!add) return transpose(from, W, width, m, array, ld, false);
         transpose(from, W, width, m, scratch, m);
-        put(scratch, m, array, ld);
+        for (int64_t o = 0; o < width; ++o)
+            for (int64_t j = 0; j < m; ++j) array[o * ld + j] += scratch[o * m + j];
     };
     if (to.w) {
-        T* dwt = scratch;
+        T* dwt = scratch + kInputs * K * W;
         for (int64_t i = 0; i < inputs; ++i)
             for (int n = 0; n < kWide; ++n) {
                 Vec<T> sum = Vec<T>{};
@@ -132,11 +127,7 @@ static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T*
                     sum += ((const Vec<T>*)(dct + (i * K + k) * W))[n] * ((const Vec<T>*)(tile.c + (i * K + k) * W))[n];
                 ((Vec<T>*)(dwt + i * W))[n] = sum;
             }
-        for (int64_t o = 0; o < width; ++o)
-            for (int64_t i = 0; i < inputs; ++i) {
-                T& q = to.w[at + o * z.I + i];
-                q = add ? q + dwt[i * W + o] : dwt[i * W + o];
-            }
+        back(dwt, inputs, to.w + at, z.I);
     }
     if (to.c) {
         for (int64_t i = 0; i < inputs; ++i)
@@ -163,6 +154,7 @@ static int run_backward(const Layer& z, const T* grid, const char* plan, const W
     static thread_local Workspace shared;
     T* packed = (T*)shared.get((size_t)(strips * l.rows * W) * sizeof(T) + 64);
     if (!packed) return -1;
+    const int64_t pitch = l.rows + 64 / (int64_t)sizeof(T);  // a power of 2 would share one cache set
     int failed = 0;
 #pragma omp parallel num_threads(z.threads) if (z.threads > 1)
     for (int64_t block = 0; block < l.blocks; ++block) {
@@ -180,7 +172,7 @@ static int run_backward(const Layer& z, const T* grid, const char* plan, const W
             static thread_local Workspace workspace;
             const int64_t i0 = part * group, inputs = least(group, z.I - i0);
             const size_t tile_size = (size_t)(kInputs * K * W);
-            char* memory = workspace.get(Tiles::bytes(K) + (2 * tile_size + (size_t)(2 * kInputs * W) + (size_t)(kInputs * l.rows)) * sizeof(T) + 512);
+            char* memory = workspace.get(Tiles::bytes(K) + (2 * tile_size + (size_t)(2 * kInputs * W) + (size_t)(kInputs * pitch)) * sizeof(T) + 512);
             if (!memory) {
                 failed = 1;
                 continue;
@@ -188,9 +180,9 @@ static int run_backward(const Layer& z, const T* grid, const char* plan, const W
             Cut cut{memory};
             Tiles tile(cut, K);
             T *dct = cut.take<T>(tile_size), *scratch = cut.take<T>(tile_size + (size_t)(kInputs * W));
-            T *dvt = cut.take<T>((size_t)(kInputs * W)), *dxt = cut.take<T>((size_t)(kInputs * l.rows));
+            T *dvt = cut.take<T>((size_t)(kInputs * W)), *dxt = cut.take<T>((size_t)(kInputs * pitch));
             Pieces<T> pieces_x(z, order_x), pieces_c(z, order_c);
-            if (want_x) std::memset(dxt, 0, (size_t)(inputs * l.rows) * sizeof(T));
+            if (want_x) std::memset(dxt, 0, (size_t)(inputs * pitch) * sizeof(T));
             for (int64_t strip = 0; strip < strips; ++strip) {
                 const V* gs = (const V*)(packed + strip * l.rows * W);
                 if (want_c) {
@@ -203,8 +195,8 @@ static int run_backward(const Layer& z, const T* grid, const char* plan, const W
                     const T* knots = grid + (i0 + i) * (z.G + 1);
                     pieces_x.of_input(knots), pieces_c.of_input(knots);
                     const T* factor = u ? u + (i0 + i) * z.B + block * l.rows : nullptr;
-                    for (int64_t cls = 0; cls < l.classes; ++cls) {
-                        const int64_t from = in.bounds[cls], end = in.bounds[cls + 1];
+                    for (int64_t cls = 0; cls < l.classes - 1; ++cls) {
+                        const int64_t from = in.first(cls, 0), end = in.end(cls, kParts);
                         if (from == end) continue;
                         const int64_t at = (i * K + first_function(z.G, cls)) * W;
                         V a[kMost][kWide], moments[kMost][kWide];
@@ -218,7 +210,7 @@ static int run_backward(const Layer& z, const T* grid, const char* plan, const W
                                                 tile.c + at, W, (const V*)(tile.w + i * W), a);
                         }
                         const Run<T> run{a, (const V*)(tile.v + i * W), in, factor, from, end, gs,
-                                         moments, (V*)(dvt + i * W), dxt + i * l.rows};
+                                         moments, (V*)(dvt + i * W), dxt + i * pitch};
                         switch (powers) {
                             case 1: run.template kind<1>(want_x, want_c, residual); break;
                             case 2: run.template kind<2>(want_x, want_c, residual); break;
@@ -245,7 +237,7 @@ static int run_backward(const Layer& z, const T* grid, const char* plan, const W
                 T* dx = to.x + block * l.rows * z.I + i0;
                 for (int64_t b0 = 0; b0 < height; b0 += 16)
                     for (int64_t b = b0; b < least(height, b0 + 16); ++b)
-                        for (int64_t i = 0; i < inputs; ++i) dx[b * z.I + i] = dxt[i * l.rows + b];
+                        for (int64_t i = 0; i < inputs; ++i) dx[b * z.I + i] = dxt[i * pitch + b];
             }
         }
     }

@@ -7,7 +7,7 @@
 namespace edgewise {
 namespace EDGEWISE_ISA {
 
-constexpr int kStrip = kBytes == 64 ? 2 : kBytes == 32 ? 2 : 2;  // vectors of outputs a strip
+constexpr int kStrip = kBytes == 64 ? 4 : 2;  // vectors of outputs a strip
 
 template <class T, int POWERS, bool RESIDUAL, bool FACTOR>
 static void forward_run(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, const Sorted<T>& in,
@@ -83,9 +83,10 @@ static int run_forward(const Layer& z, const T* grid, const char* plan, const We
     constexpr int W = Tiles::W;
     const Layout<T> l(z);
     const int64_t K = z.G + z.degree, strips = (z.O + W - 1) / W;
-    // Outputs first; where there are few, the rows of a block are shared out as well.
-    int64_t parts = 1;
-    while (strips * l.blocks * parts < z.threads && parts * 512 < l.rows) parts *= 2;
+    // Outputs first; where there are few, the rows of a block are shared out as well. And the strip of
+    // y that the sorted rows visit shall fit a megabyte.
+    int64_t parts = l.rows * W * (int64_t)sizeof(T) > (1 << 20) ? 2 : 1;
+    while (strips * l.blocks * parts < z.threads && parts < kParts && parts * 64 < l.rows) parts *= 2;
     int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(z.threads) collapse(3) if (z.threads > 1)
     for (int64_t block = 0; block < l.blocks; ++block)
@@ -101,7 +102,8 @@ static int run_forward(const Layer& z, const T* grid, const char* plan, const We
                 T* sums = cut.take<T>((size_t)(l.rows * W));
                 Tiles tile(cut, K);
                 const int64_t height = l.height(z, block), o0 = strip * W;
-                const int64_t first = part * height / parts, end = (part + 1) * height / parts;
+                const int64_t p0 = part * kParts / parts, p1 = (part + 1) * kParts / parts;
+                const int64_t first = least(height, p0 * l.part), end = least(height, p1 * l.part);
                 std::memset(sums + first * W, 0, (size_t)((end - first) * W) * sizeof(T));
                 Pieces<T> pieces(z, order);
                 for (int64_t i0 = 0; i0 < z.I; i0 += kInputs) {
@@ -112,13 +114,9 @@ static int run_forward(const Layer& z, const T* grid, const char* plan, const We
                         pieces.of_input(grid + (i0 + i) * (z.G + 1));
                         const T* factor = u ? u + (i0 + i) * z.B + block * l.rows : nullptr;
                         const Vec<T>* v = (const Vec<T>*)(tile.v + i * W);
-                        for (int64_t cls = 0; cls < l.classes; ++cls) {
-                            int64_t from = in.bounds[cls], to = in.bounds[cls + 1];
+                        for (int64_t cls = 0; cls < l.classes - 1; ++cls) {
+                            const int64_t from = in.first(cls, p0), to = in.end(cls, p1);
                             if (from == to) continue;
-                            if (parts > 1) {
-                                while (from < to && in.entry[from].row < first) ++from;
-                                while (from < to && in.entry[to - 1].row >= end) --to;
-                            }
                             const Piece<T>& piece = pieces.of_class(cls);
                             Vec<T> a[kMost][kStrip];
                             to_powers<T, kStrip>(z.degree, piece.powers, piece.M,

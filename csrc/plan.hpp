@@ -11,6 +11,7 @@ namespace EDGEWISE_ISA {
 
 constexpr int64_t kRows = 4096;
 constexpr int64_t kInputs = 16;  // inputs handled together: one cache line of a row of x
+constexpr int64_t kParts = 8;    // parts of a block that several threads may share
 
 template <size_t>
 struct RowOf;
@@ -30,29 +31,37 @@ struct Entry {
     typename RowOf<sizeof(T)>::type row;
 };
 
-// The rows of one input in one block, sorted: class c holds bounds[c] .. bounds[c + 1].
+// The rows of one input in one block, sorted by class and, within one, as they come.
 template <class T>
 struct Sorted {
     Entry<T>* entry;
-    uint16_t* bounds;
+    uint16_t* starts;  // (kParts, classes): the first entry of a class in a part
+    int64_t classes;
+
+    // The entries of class cls in the parts from p0 to before p1.
+    int64_t first(int64_t cls, int64_t p0) const { return starts[p0 * classes + cls]; }
+    int64_t end(int64_t cls, int64_t p1) const {
+        return p1 < kParts ? starts[p1 * classes + cls] : starts[cls + 1];
+    }
 };
 
 template <class T>
 struct Layout {
-    int64_t rows, blocks, classes;
-    size_t bounds, stride, bytes;
+    int64_t rows, part, blocks, classes;  // part: rows of each of the kParts, the last ones may be short
+    size_t starts, stride, bytes;
 
     explicit Layout(const Layer& z) {
         blocks = most<int64_t>(1, (z.B + kRows - 1) / kRows);
-        rows = ((z.B + blocks - 1) / blocks + 15) / 16 * 16;
-        classes = z.G + 3;
-        bounds = (size_t)rows * sizeof(Entry<T>);
-        stride = (bounds + (size_t)(classes + 1) * 2 + 63) / 64 * 64;
+        part = ((z.B + blocks - 1) / blocks + 4 * kParts - 1) / (4 * kParts) * 4;
+        rows = part * kParts;
+        classes = z.G + 4;  // the last one is empty and ends the one before
+        starts = (size_t)rows * sizeof(Entry<T>);
+        stride = (starts + (size_t)(kParts * classes) * 2 + 63) / 64 * 64;
         bytes = stride * (size_t)(z.I * blocks);
     }
     Sorted<T> at(const char* plan, const Layer& z, int64_t block, int64_t i) const {
         char* p = (char*)plan + stride * (size_t)(block * z.I + i);
-        return {(Entry<T>*)p, (uint16_t*)(p + bounds)};
+        return {(Entry<T>*)p, (uint16_t*)(p + starts), classes};
     }
     int64_t height(const Layer& z, int64_t block) const { return least(rows, z.B - block * rows); }
 };
@@ -104,6 +113,32 @@ static void silu(const T* x, int64_t n, T* s, T* ds) {
     }
 }
 
+#if defined(__AVX512F__)
+// The loop of ``classify`` on even knots with the knots in registers: for up to 32 of them.
+static int64_t classify_in_registers(const float* x, int64_t n, const float* grid, int32_t G, float rate,
+                                     float bias, int32_t* cls, float* t) {
+    alignas(64) float knots[32] = {};
+    std::memcpy(knots, grid, sizeof(float) * (size_t)(G + 1));
+    const __m512 k0 = _mm512_load_ps(knots), k1 = _mm512_load_ps(knots + 16), low = _mm512_set1_ps(grid[0]);
+    const __m512i one = _mm512_set1_epi32(1), last = _mm512_set1_epi32(G);
+    int64_t b = 0;
+    for (; b + 16 <= n; b += 16) {
+        const __m512 v = _mm512_loadu_ps(x + b);
+        __m512 place = (v - low) * rate - bias;
+        place = _mm512_max_ps(place, _mm512_setzero_ps());  // a NaN becomes 0
+        place = _mm512_min_ps(place, _mm512_set1_ps((float)(G - 1)));
+        __m512i j = _mm512_cvttps_epi32(place);
+        const __m512i next = _mm512_add_epi32(j, one);
+        const __mmask16 late = _mm512_cmp_ps_mask(v, _mm512_permutex2var_ps(k0, next, k1), _CMP_GE_OQ) &
+                               _mm512_cmplt_epi32_mask(next, last);
+        j = _mm512_mask_mov_epi32(j, late, next);
+        _mm512_storeu_ps(t + b, (v - _mm512_permutex2var_ps(k0, j, k1)) * rate - 0.5f);
+        _mm512_storeu_si512(cls + b, _mm512_add_epi32(j, one));
+    }
+    return b;
+}
+#endif
+
 // The class of every x and its local coordinate t.
 template <class T>
 static void classify(const Layer& z, const T* x, int64_t n, const T* grid, int32_t* cls, T* t) {
@@ -112,8 +147,14 @@ static void classify(const Layer& z, const T* x, int64_t n, const T* grid, int32
     if (z.uniform) {
         // Far more than rounding, so that the guess errs to the left only, and by one interval.
         const T bias = T(0.01), last = (T)(G - 1);
+        int64_t done = 0;
+#if defined(__AVX512F__)
+        if (sizeof(T) == 4 && G < 32)
+            done = classify_in_registers((const float*)x, n, (const float*)grid, G, (float)rate, (float)bias,
+                                         cls, (float*)t);
+#endif
 #pragma omp simd
-        for (int64_t b = 0; b < n; ++b) {
+        for (int64_t b = done; b < n; ++b) {
             const T v = x[b];
             T place = (v - low) * rate - bias;
             place = place > T(0) ? place : T(0);  // a NaN becomes 0
@@ -150,40 +191,54 @@ static void classify(const Layer& z, const T* x, int64_t n, const T* grid, int32
     }
 }
 
-// By counting; the order within a class is that of the rows.
+static uint32_t count(const int32_t* cls, int64_t n, int32_t c) {
+    int32_t same = 0;
+#pragma omp simd reduction(+ : same)
+    for (int64_t b = 0; b < n; ++b) same += cls[b] == c ? 1 : 0;
+    return (uint32_t)same;
+}
+
+// By counting. Two halves of the rows have counts of their own: one just written is not waited for.
 template <class T>
-static void sort_rows(int64_t classes, int64_t n, const int32_t* cls, const T* t, const T* s, const T* ds,
+static void sort_rows(const Layout<T>& l, int64_t n, const int32_t* cls, const T* t, const T* s, const T* ds,
                       const Sorted<T>& to, uint32_t* counts) {
     typedef typename RowOf<sizeof(T)>::type Row;
     typedef T V4 __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
-    // Two histograms: a count that was just written is not waited for.
+    const int64_t half = l.part * kParts / 2, classes = l.classes, n0 = least(half, n), n1 = n - n0;
     uint32_t* other = counts + classes;
-    std::memset(counts, 0, sizeof(uint32_t) * 2 * (size_t)classes);
-    int64_t b = 0;
-    for (; b + 2 <= n; b += 2) ++counts[cls[b]], ++other[cls[b + 1]];
-    if (b < n) ++counts[cls[b]];
+    if (classes <= kBytes / 4) {  // comparing all is faster than counting one by one
+        for (int32_t c = 0; c < classes; ++c)
+            counts[c] = count(cls, n0, c), other[c] = count(cls + half, n1, c);
+    } else {
+        std::memset(counts, 0, sizeof(uint32_t) * 2 * (size_t)classes);
+        for (int64_t b = 0; b < n1; ++b) ++counts[cls[b]], ++other[cls[half + b]];
+        for (int64_t b = n1; b < n0; ++b) ++counts[cls[b]];
+    }
     uint32_t sum = 0;
     for (int64_t c = 0; c < classes; ++c) {
-        const uint32_t here = counts[c] + other[c];
-        to.bounds[c] = (uint16_t)sum, counts[c] = sum, sum += here;
+        const uint32_t first = counts[c], second = other[c];
+        counts[c] = sum, other[c] = sum + first, sum += first + second;
     }
-    to.bounds[classes] = (uint16_t)sum;
-    auto place = [&](int64_t row, V4 entry) __attribute__((always_inline)) {
-        const uint32_t at = counts[cls[row]]++;
-        V4* here = (V4*)(to.entry + at);
-        *here = entry;
+    auto place = [&](int64_t b, uint32_t* at) __attribute__((always_inline)) {
+        to.entry[at[cls[b]]++] = {t[b], s[b], ds[b], (Row)b};
     };
-    for (b = 0; b + 4 <= n; b += 4) {
+    auto place_four = [&](int64_t b, uint32_t* at) __attribute__((always_inline)) {
         const V4 p = *(const V4*)(t + b), q = *(const V4*)(s + b), r = *(const V4*)(ds + b);
         const Row rows[4] = {(Row)b, (Row)(b + 1), (Row)(b + 2), (Row)(b + 3)};
         V4 o;
         std::memcpy(&o, rows, sizeof o);
-        place(b, V4{p[0], q[0], r[0], o[0]});
-        place(b + 1, V4{p[1], q[1], r[1], o[1]});
-        place(b + 2, V4{p[2], q[2], r[2], o[2]});
-        place(b + 3, V4{p[3], q[3], r[3], o[3]});
+        for (int n = 0; n < 4; ++n) *(V4*)(to.entry + at[cls[b + n]]++) = V4{p[n], q[n], r[n], o[n]};
+    };
+    auto note = [&](int64_t part, const uint32_t* at) __attribute__((always_inline)) {
+        for (int64_t c = 0; c < classes; ++c) to.starts[part * classes + c] = (uint16_t)at[c];
+    };
+    for (int64_t part = 0; part < kParts / 2; ++part) {
+        note(part, counts), note(part + kParts / 2, other);
+        const int64_t from = part * l.part, both = most(from, least(n1, from + l.part) / 4 * 4);
+        for (int64_t b = from; b < both; b += 4) place_four(b, counts), place_four(half + b, other);
+        for (int64_t b = both; b < least(n0, from + l.part); ++b) place(b, counts);
+        for (int64_t b = both; b < least(n1, from + l.part); ++b) place(half + b, other);
     }
-    for (; b < n; ++b) to.entry[counts[cls[b]]++] = {t[b], s[b], ds[b], (Row)b};
 }
 
 template <class T>
@@ -196,24 +251,25 @@ static int make_plan(const Layer& z, const T* x, const T* grid, const uint8_t* u
         for (int64_t group = 0; group < groups; ++group) {
             static thread_local Workspace workspace;
             const size_t n = (size_t)l.rows;
-            char* memory = workspace.get(n * ((kInputs + 3) * sizeof(T) + 4) + (size_t)(l.classes + 1) * 8 + 512);
+            const int64_t pitch = l.rows + 64 / (int64_t)sizeof(T);  // a power of 2 would share one cache set
+            char* memory = workspace.get((n + 16) * ((size_t)(kInputs + 3) * sizeof(T) + 4) + (size_t)l.classes * 8 + 512);
             if (!memory) {
                 failed = 1;
                 continue;
             }
             Cut cut{memory};
-            T* columns = cut.take<T>(n * kInputs);
+            T* columns = cut.take<T>((size_t)(pitch * kInputs));
             T *t = cut.take<T>(n), *s = cut.take<T>(n), *ds = cut.take<T>(n);
             int32_t* cls = cut.take<int32_t>(n);
-            uint32_t* counts = cut.take<uint32_t>(2 * (size_t)(l.classes + 1));
+            uint32_t* counts = cut.take<uint32_t>(2 * (size_t)l.classes);
             const int64_t i0 = group * kInputs, inputs = least(kInputs, z.I - i0);
             const int64_t height = l.height(z, block);
-            transpose(x + block * l.rows * z.I + i0, z.I, inputs, height, columns, l.rows);
+            transpose(x + block * l.rows * z.I + i0, z.I, inputs, height, columns, pitch);
             for (int64_t i = 0; i < inputs; ++i) {
-                const T* column = columns + i * l.rows;
+                const T* column = columns + i * pitch;
                 const Sorted<T> to = l.at(plan, z, block, i0 + i);
                 if (used && !used[i0 + i]) {
-                    std::memset((void*)to.bounds, 0, sizeof(uint16_t) * (size_t)(l.classes + 1));
+                    std::memset(to.starts, 0, sizeof(uint16_t) * (size_t)(kParts * l.classes));
                     continue;
                 }
                 classify(z, column, height, grid + (i0 + i) * (z.G + 1), cls, t);
@@ -222,7 +278,7 @@ static int make_plan(const Layer& z, const T* x, const T* grid, const uint8_t* u
                     for (int64_t b = 0; b < height; ++b) s[b] = column[b], ds[b] = T(1);
                 if (z.residual == kNone)
                     for (int64_t b = 0; b < height; ++b) s[b] = ds[b] = T(0);
-                sort_rows(l.classes, height, cls, t, s, ds, to, counts);
+                sort_rows(l, height, cls, t, s, ds, to, counts);
             }
         }
     return failed ? -1 : 0;

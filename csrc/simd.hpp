@@ -91,9 +91,10 @@ EDGEWISE_INLINE void lane_sums<double>(const Vec<double>* q, double* sums) {
 }
 #endif
 
-// to[m][w] = from[w][m] for w < width, 0 for width <= w < W.
+// to[m][w] = from[w][m] for w < width; 0 for width <= w < W when filled. Rows of `to` are W apart.
 template <class T>
-static void transpose(const T* from, int64_t ld, int64_t m, int64_t width, T* to, int64_t W) {
+static void transpose(const T* from, int64_t ld, int64_t m, int64_t width, T* to, int64_t W,
+                      bool filled = true) {
     typedef T V4 __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
     int64_t w = 0;
     for (; w + 4 <= width; w += 4) {
@@ -115,7 +116,7 @@ static void transpose(const T* from, int64_t ld, int64_t m, int64_t width, T* to
             out[0] = a[j], out[1] = b[j], out[2] = c[j], out[3] = d[j];
         }
     }
-    for (; w < W; ++w)
+    for (; w < (filled ? W : width); ++w)
         for (int64_t j = 0; j < m; ++j) to[j * W + w] = w < width ? from[w * ld + j] : T(0);
 }
 

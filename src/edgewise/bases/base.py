@@ -23,6 +23,8 @@ class Basis(ABC):
     """
 
     family: ClassVar[str]
+    # what ``tensors`` makes, by name
+    tensor_names: ClassVar[tuple[str, ...]]
 
     @property
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -40,6 +41,7 @@ class BSpline(Basis):
     grid_eps: float = 1.0
 
     family: ClassVar[str] = "bspline"
+    tensor_names: ClassVar[tuple[str, ...]] = ("grid",)
 
     def __post_init__(self) -> None:
         check_count("grid", self.grid, 1)
@@ -60,7 +62,7 @@ class BSpline(Basis):
         knots = torch.linspace(*self.range, self.grid + 1, **factory)
         return {"grid": knots.repeat(in_features, 1)}
 
-    @property
+    @cached_property
     def spline(self) -> Spline:
         """What the kernels need to know of this basis."""
         return Spline(self.degree, self.grid_eps == 1.0, self.extrapolation)

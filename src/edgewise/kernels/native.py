@@ -46,12 +46,25 @@ _KERNELS = (
 )
 
 
-# Private names of torch, as forward_ad._current_level below, for want of public ones; a test says when
-# they are gone.
-_transforms_active = torch._C._are_functorch_transforms_active
-_dispatch_modes = torch._C._len_torch_dispatch_stack
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
-_DTYPES = (torch.float32, torch.float64)
+# Private names of torch, for want of public ones. A torch that has renamed one still computes, by the
+# reference; a test says when that is so.
+_PRIVATE = (
+    (torch._C, "_are_functorch_transforms_active"),
+    (torch._C, "_len_torch_dispatch_stack"),
+    (torch._C, "_dispatch_keys"),
+    (_forward_ad, "_current_level"),
+)
+_missing = tuple(f"{part.__name__}.{name}" for part, name in _PRIVATE if not hasattr(part, name))
+if not _missing:
+    _transforms_active = torch._C._are_functorch_transforms_active
+    _dispatch_modes = torch._C._len_torch_dispatch_stack
+    _keys = torch._C._dispatch_keys
+    # What torch knows of a plain tensor. Any more, as of one that is sparse, negated lazily, all zero
+    # without memory or batched, and there is no array of its values to be read.
+    with torch.inference_mode(False):
+        _ORDINARY = _keys(torch.empty(0, device="cpu")).raw_repr()
+_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
+_DTYPES = frozenset((torch.float32, torch.float64))
 
 
 @dataclass(frozen=True)
@@ -131,19 +144,28 @@ def threads() -> int:
     return 1 if _forked else torch.get_num_threads()
 
 
-def eager() -> bool:
-    """Whether torch computes here and now, values and nothing else.
+def eager(*tensors: torch.Tensor | None) -> bool:
+    """Whether torch computes here and now, values and nothing else, and has those of ``tensors``.
 
     Not so while it compiles, exports or traces, inside a transform of torch.func, and with
     forward-mode derivatives: then it must see operations of its own, and no value may be asked for.
+    Nor for a tensor of another device or that is more than an array, as a subclass or a meta tensor.
     """
-    return not (
+    if (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
+        or _missing
         or _transforms_active()
         or _dispatch_modes()
         or _forward_ad._current_level >= 0
-    )
+    ):
+        return False
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if type(tensor) not in _PLAIN or _keys(tensor).raw_repr() | _ORDINARY != _ORDINARY:
+            return False
+    return True
 
 
 def takes(*tensors: torch.Tensor | None) -> bool:
@@ -158,7 +180,7 @@ def takes(*tensors: torch.Tensor | None) -> bool:
     for tensor in tensors:
         if tensor is None:
             continue
-        if type(tensor) not in _PLAIN or tensor.device.type != "cpu":
+        if type(tensor) not in _PLAIN or not tensor.is_cpu:
             return False
         if tensor.dtype not in _DTYPES or tensor.dtype != (dtype or tensor.dtype):
             return False
@@ -252,6 +274,9 @@ def _found() -> _Found:
         return _unusable(file, f"it cannot be loaded: {error}", bool(named))
     if abi != ABI:
         return _unusable(file, f"its interface has number {abi}, not {ABI}", bool(named))
+    if _missing:
+        reason = f"torch {torch.__version__} has no {', '.join(_missing)}"
+        return _unusable(file, reason, False, "Another version of edgewise or torch may fit")
     _declare(handle)
     isas = tuple(handle.edgewise_isas().decode().split(","))
     if isas == ("",):
@@ -259,13 +284,15 @@ def _found() -> _Found:
     return _Found(handle, file, "", isas)
 
 
-def _unusable(file: Path, reason: str, named: bool) -> _Found:
+def _unusable(
+    file: Path, reason: str, named: bool, remedy: str = "Install edgewise again"
+) -> _Found:
     """Somebody counts on this file: say that it does not serve rather than be slow in silence."""
     if named:
         raise InputError(f"EDGEWISE_LIBRARY={file} does not serve: {reason}; build it again")
     text = f"the native library does not serve: {reason}"
     warnings.warn(
-        f"edgewise is slower than it could be: {text}. Install edgewise again.",
+        f"edgewise is slower than it could be: {text}. {remedy}.",
         RuntimeWarning,
         stacklevel=2,
     )

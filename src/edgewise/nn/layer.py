@@ -97,7 +97,7 @@ class KANLayer(nn.Module):
     @property
     def basis_tensors(self) -> dict[str, Tensor]:
         """The basis's tensors held by this layer."""
-        return {name: getattr(self, name) for name in self.basis.tensors(0)}
+        return {name: getattr(self, name) for name in self.basis.tensor_names}
 
     @property
     def live(self) -> Tensor:
@@ -112,7 +112,7 @@ class KANLayer(nn.Module):
     def features(self, x: Tensor, order: int = 0) -> Tensor:
         """[B_1..B_K, b] or first derivatives: (B, I) -> (B, I, K+1); 0 at inputs of no spline."""
         used = (self.mask != 0).any(0)
-        if native.eager() and not bool(used.any()):
+        if native.eager(used) and not bool(used.any()):
             return x.new_zeros(*x.shape, self.basis.size + 1)
         # an input that no spline reads may be infinite, and 0 times infinity is not 0
         x = torch.where(used, x, 0.0)
@@ -144,7 +144,7 @@ class KANLayer(nn.Module):
         used: Tensor | None = None
         scale: Tensor = self.scale_spline
         scale_base: Tensor = self.scale_base
-        if not (native.eager() and bool(self.mask.all())):
+        if not (native.eager() and _is_one(self.mask)):
             used = (self.mask != 0).any(0)
             scale, scale_base = scale * self.mask, scale_base * self.mask
         y = self.basis.mix(flat, self.basis_tensors, self.coef, scale, scale_base, self.base, used)
@@ -217,6 +217,13 @@ class KANLayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, basis={self.basis}, base={self.base!r}"
+
+
+def _is_one(mask: Tensor) -> bool:
+    if mask.numel() == 0:
+        return True
+    least, most = mask.aminmax()
+    return least.item() == 1.0 == most.item()
 
 
 def checked(x: Tensor, in_features: int, dtype: torch.dtype) -> Tensor:
