@@ -51,18 +51,15 @@ _KERNELS = (
 _PRIVATE = (
     (torch._C, "_are_functorch_transforms_active"),
     (torch._C, "_len_torch_dispatch_stack"),
-    (torch._C, "_dispatch_keys"),
+    (torch._C, "_has_storage"),
+    (torch.Tensor, "_is_zerotensor"),
     (_forward_ad, "_current_level"),
 )
 _missing = tuple(f"{part.__name__}.{name}" for part, name in _PRIVATE if not hasattr(part, name))
 if not _missing:
     _transforms_active = torch._C._are_functorch_transforms_active
     _dispatch_modes = torch._C._len_torch_dispatch_stack
-    _keys = torch._C._dispatch_keys
-    # What torch knows of a plain tensor. Any more, as of one that is sparse, negated lazily, all zero
-    # without memory or batched, and there is no array of its values to be read.
-    with torch.inference_mode(False):
-        _ORDINARY = _keys(torch.empty(0, device="cpu")).raw_repr()
+    _has_storage = torch._C._has_storage
 _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 _DTYPES = frozenset((torch.float32, torch.float64))
 
@@ -144,7 +141,18 @@ def threads() -> int:
     return 1 if _forked else torch.get_num_threads()
 
 
-def eager(*tensors: torch.Tensor | None) -> bool:
+def _array(tensor: torch.Tensor) -> bool:
+    """Whether the tensor is its values, in this processor's memory, and nothing else."""
+    return (
+        type(tensor) in _PLAIN
+        and tensor.is_cpu
+        and _has_storage(tensor)  # not so when sparse, or batched by autograd
+        and not tensor.is_neg()  # its memory holds the opposite
+        and not tensor._is_zerotensor()  # it has none
+    )
+
+
+def eager(*tensors: torch.Tensor) -> bool:
     """Whether torch computes here and now, values and nothing else, and has those of ``tensors``.
 
     Not so while it compiles, exports or traces, inside a transform of torch.func, and with
@@ -160,12 +168,7 @@ def eager(*tensors: torch.Tensor | None) -> bool:
         or _forward_ad._current_level >= 0
     ):
         return False
-    for tensor in tensors:
-        if tensor is None:
-            continue
-        if type(tensor) not in _PLAIN or _keys(tensor).raw_repr() | _ORDINARY != _ORDINARY:
-            return False
-    return True
+    return all(map(_array, tensors))
 
 
 def takes(*tensors: torch.Tensor | None) -> bool:
@@ -180,13 +183,10 @@ def takes(*tensors: torch.Tensor | None) -> bool:
     for tensor in tensors:
         if tensor is None:
             continue
-        if type(tensor) not in _PLAIN or not tensor.is_cpu:
+        if not _array(tensor) or tensor.dtype not in _DTYPES:
             return False
-        if tensor.dtype not in _DTYPES or tensor.dtype != (dtype or tensor.dtype):
+        if tensor.dtype is not (dtype := dtype or tensor.dtype):
             return False
-        if tensor.is_neg():  # its memory holds the opposite
-            return False
-        dtype = tensor.dtype
     return True
 
 

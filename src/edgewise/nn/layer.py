@@ -144,7 +144,7 @@ class KANLayer(nn.Module):
         used: Tensor | None = None
         scale: Tensor = self.scale_spline
         scale_base: Tensor = self.scale_base
-        if not (native.eager() and _is_one(self.mask)):
+        if not (native.eager(self.mask) and _is_one(self.mask)):
             used = (self.mask != 0).any(0)
             scale, scale_base = scale * self.mask, scale_base * self.mask
         y = self.basis.mix(flat, self.basis_tensors, self.coef, scale, scale_base, self.base, used)

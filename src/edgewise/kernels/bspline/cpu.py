@@ -87,7 +87,8 @@ def _done(status: int) -> None:
 def plan(x: Tensor, grid: Tensor, O: int, kind: Kind) -> Tensor:
     """The rows of every input sorted by interval, as bytes for ``run`` and ``gradients``."""
     layer, library = _layer(x, grid, O, kind), _library()
-    buffer = torch.empty(library.edgewise_plan_bytes(ctypes.byref(layer)), dtype=torch.uint8)
+    # of x's device, whatever torch's default one is
+    buffer = x.new_empty(library.edgewise_plan_bytes(ctypes.byref(layer)), dtype=torch.uint8)
     _done(
         library.edgewise_plan(ctypes.byref(layer), _at(x), _at(grid), _at(kind.used), _at(buffer))
     )
