@@ -14,9 +14,8 @@ from torch import Tensor
 from edgewise.bases.base import Basis, Tensors, check_count
 from edgewise.errors import InputError
 from edgewise.kernels.bspline import ops, plain
-from edgewise.kernels.bspline.contract import Spline
+from edgewise.kernels.bspline.contract import EXTRAPOLATIONS, Spline
 
-_EXTRAPOLATIONS = ("linear", "zero", "clamp")
 # Below this share of the mean spacing two knots count as one; see ``adapt``.
 _LEAST_SPACING = 1e-2
 
@@ -47,9 +46,9 @@ class BSpline(Basis):
         check_count("grid", self.grid, 1)
         check_count("degree", self.degree, 1, 5)
         object.__setattr__(self, "range", _pair(self.range))
-        if self.extrapolation not in _EXTRAPOLATIONS:
+        if self.extrapolation not in EXTRAPOLATIONS:
             raise InputError(
-                f"extrapolation is {self.extrapolation!r}; expected one of {_EXTRAPOLATIONS}."
+                f"extrapolation is {self.extrapolation!r}; expected one of {EXTRAPOLATIONS}."
             )
         if not 0.0 <= self.grid_eps <= 1.0:
             raise InputError(f"grid_eps is {self.grid_eps}; expected a number from 0 to 1.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -22,6 +23,14 @@ RESIDUALS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor
 }
 
 
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """A block in which autocast lowers nothing: local coordinates need the digits that they have."""
+    kind = x.device.type
+    if not torch.amp.is_autocast_available(kind):
+        return nullcontext()
+    return torch.autocast(kind, enabled=False)
+
+
 def mixed(
     features: Tensor, x: Tensor, coef: Tensor, scale: Tensor, scale_base: Tensor, residual: str
 ) -> Tensor:
@@ -30,7 +39,7 @@ def mixed(
     y_bo = sum_i [scale_oi sum_k coef_oik features_bik + scale_base_oi b(x_bi)], (B, O). Autocast does
     not lower its precision.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x):
         y = features.flatten(1) @ (coef * scale[..., None]).flatten(1).T
         if residual == "zero":
             return y

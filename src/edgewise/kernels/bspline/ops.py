@@ -19,14 +19,15 @@ from torch import Tensor
 
 from edgewise.kernels import native
 from edgewise.kernels.bspline import cpu, plain
-from edgewise.kernels.bspline.contract import Spline
-from edgewise.kernels.residual import RESIDUALS, mixed
+from edgewise.kernels.bspline.contract import Spline, check
+from edgewise.kernels.residual import RESIDUALS, full_precision, mixed
 
 
 def forward(
     x: Tensor, grid: Tensor, c: Tensor, u: Tensor | None, order: int, spline: Spline
 ) -> Tensor:
     """F_r (B, O), differentiable in x, c and u."""
+    check(x, grid, spline, order, c=c, u=u)
     if native.takes(x, grid, c, u) and not grid.requires_grad:
         return _Forward.apply(*_dense(x, grid, c, u), order, spline)
     return plain.forward(x, grid, c, u, order, spline)
@@ -34,6 +35,7 @@ def forward(
 
 def pull(x: Tensor, grid: Tensor, c: Tensor, g: Tensor, order: int, spline: Spline) -> Tensor:
     """D_r (B, I), differentiable in x, c and g."""
+    check(x, grid, spline, order, c=c, g=g)
     if native.takes(x, grid, c, g) and not grid.requires_grad:
         return _Pull.apply(*_dense(x, grid, c, g), order, spline)
     return plain.pull(x, grid, c, g, order, spline)
@@ -43,6 +45,7 @@ def outer(
     x: Tensor, grid: Tensor, g: Tensor, u: Tensor | None, order: int, spline: Spline
 ) -> Tensor:
     """H_r (O, I, K), differentiable in x, g and u."""
+    check(x, grid, spline, order, g=g, u=u)
     if native.takes(x, grid, g, u) and not grid.requires_grad:
         return _Outer.apply(*_dense(x, grid, g, u), order, spline)
     return plain.outer(x, grid, g, u, order, spline)
@@ -63,6 +66,7 @@ def mix(
     residual: the name of b in RESIDUALS. used: (I,) bool, inputs that count; None for all. An input
     that does not may hold anything, NaN too. Differentiable in all but grid.
     """
+    check(x, grid, spline, c=coef, scale=scale, scale_base=scale_base, used=used)
     if native.takes(x, grid, coef, scale, scale_base) and not grid.requires_grad:
         kind = cpu.Kind(spline, residual, None if used is None else used.to(torch.uint8))
         tensors = _dense(x, grid, coef, scale, None if residual == "zero" else scale_base)
@@ -151,7 +155,8 @@ class _Mix(torch.autograd.Function):
         kind = ctx.kind
         to_x, _, to_coef, to_scale, to_base, _ = ctx.needs_input_grad
         if torch.is_grad_enabled() or not native.takes(g, x):
-            return _mix_gradients(ctx, g)
+            with full_precision(x):
+                return _mix_gradients(ctx, g)
         weights = cpu.Weights(coef, scale, scale_base)
         wanted = (to_x, to_coef, to_scale, to_base)
         dx, dc, dw, dv = cpu.gradients(x, grid, plan, weights, kind, g.contiguous(), wanted)

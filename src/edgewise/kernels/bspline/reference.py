@@ -90,13 +90,17 @@ def cardinal(degree: int) -> tuple[tuple[float, ...], ...]:
 
 
 def uniform_values(
-    x: Tensor, grid: Tensor, degree: int, orders: tuple[int, ...]
+    x: Tensor, grid: Tensor, degree: int, orders: tuple[int, ...], right: Tensor
 ) -> tuple[list[Tensor], Tensor]:
-    """``local_values`` for each order by one small matrix product, on even knots, and the index."""
+    """``local_values`` for each order by one small matrix product, on even knots, and the index.
+
+    right: (B, I) bool, points moved to t_G from beyond it. They get t = 1 though the knots be rounded,
+    so that what goes on from there is the same for every backend.
+    """
     k, G = degree, grid.shape[1] - 1
     rate = G / (grid[:, -1] - grid[:, 0])
     index = uniform_intervals(x, grid)
-    t = (x - grid.T.gather(0, index)) * rate
+    t = torch.where(right, 1.0, (x - grid.T.gather(0, index)) * rate)
     powers = [torch.ones_like(t)]
     for _ in range(k):
         powers.append(powers[-1] * t)
@@ -134,7 +138,7 @@ def dense(
     needs_slope = extrapolation == "linear" and order == 0
     orders = (order, 1) if needs_slope else (order,)
     if uniform:
-        local, index = uniform_values(at, grid, degree, orders)
+        local, index = uniform_values(at, grid, degree, orders, x > upper)
     else:
         index = intervals(at, grid)
         local = [local_values(at, grid, degree, r, index) for r in orders]
