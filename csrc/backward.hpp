@@ -125,7 +125,7 @@ static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T*
                 Vec<T> sum = Vec<T>{};
                 for (int64_t k = 0; k < K; ++k)
                     sum += ((const Vec<T>*)(dct + (i * K + k) * W))[n] * ((const Vec<T>*)(tile.c + (i * K + k) * W))[n];
-                ((Vec<T>*)(dwt + i * W))[n] = sum;
+                ((Vec<T>*)(dwt + i * W))[n] = sum * ((const Vec<T>*)(tile.mask + i * W))[n];
             }
         back(dwt, inputs, to.w + at, z.I);
     }
@@ -136,7 +136,10 @@ static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T*
                     ((Vec<T>*)(dct + (i * K + k) * W))[n] *= ((const Vec<T>*)(tile.w + i * W))[n];
         back(dct, inputs * K, to.c + at * K, z.I * K);
     }
-    if (to.v) back(dvt, inputs, to.v + at, z.I);
+    if (to.v) {
+        for (int64_t n = 0; n < inputs * W; ++n) dvt[n] *= tile.mask[n];
+        back(dvt, inputs, to.v + at, z.I);
+    }
 }
 
 template <class T>

@@ -25,25 +25,25 @@ static size_t plan_bytes(const Layer* z) {
 }
 
 template <class T>
-static int plan_as(const Layer& z, const void* x, const void* grid, const uint8_t* used, char* plan) {
-    return make_plan<T>(z, (const T*)x, (const T*)grid, used, plan);
+static int plan_as(const Layer& z, const void* x, const void* grid, const void* mask, char* plan) {
+    return make_plan<T>(z, (const T*)x, (const T*)grid, (const T*)mask, plan);
 }
 
-static int plan(const Layer* z, const void* x, const void* grid, const uint8_t* used, char* plan) {
-    return z->wide ? plan_as<double>(*z, x, grid, used, plan) : plan_as<float>(*z, x, grid, used, plan);
+static int plan(const Layer* z, const void* x, const void* grid, const void* mask, char* plan) {
+    return z->wide ? plan_as<double>(*z, x, grid, mask, plan) : plan_as<float>(*z, x, grid, mask, plan);
 }
 
 template <class T>
-static Weights<T> weights(const void* c, const void* w, const void* v) {
-    return {(const T*)c, (const T*)w, (const T*)v};
+static Weights<T> weights(const void* c, const void* w, const void* v, const void* mask) {
+    return {(const T*)c, (const T*)w, (const T*)v, (const T*)mask};
 }
 
 static int forward(const Layer* z, const void* grid, const char* plan, const void* c, const void* w,
-                   const void* v, const void* u, int order, void* y) {
+                   const void* v, const void* mask, const void* u, int order, void* y) {
     if (z->wide)
-        return run_forward<double>(*z, (const double*)grid, plan, weights<double>(c, w, v), (const double*)u,
+        return run_forward<double>(*z, (const double*)grid, plan, weights<double>(c, w, v, mask), (const double*)u,
                                    order, (double*)y);
-    return run_forward<float>(*z, (const float*)grid, plan, weights<float>(c, w, v), (const float*)u, order,
+    return run_forward<float>(*z, (const float*)grid, plan, weights<float>(c, w, v, mask), (const float*)u, order,
                               (float*)y);
 }
 
@@ -56,11 +56,11 @@ static int backward_as(const Layer& z, const void* grid, const char* plan, const
 }
 
 static int backward(const Layer* z, const void* grid, const char* plan, const void* c, const void* w,
-                    const void* v, const void* u, const void* g, int order_x, int order_c, void* dx, void* dc,
-                    void* dw, void* dv) {
+                    const void* v, const void* mask, const void* u, const void* g, int order_x, int order_c,
+                    void* dx, void* dc, void* dw, void* dv) {
     if (z->wide)
-        return backward_as(*z, grid, plan, weights<double>(c, w, v), u, g, order_x, order_c, dx, dc, dw, dv);
-    return backward_as(*z, grid, plan, weights<float>(c, w, v), u, g, order_x, order_c, dx, dc, dw, dv);
+        return backward_as(*z, grid, plan, weights<double>(c, w, v, mask), u, g, order_x, order_c, dx, dc, dw, dv);
+    return backward_as(*z, grid, plan, weights<float>(c, w, v, mask), u, g, order_x, order_c, dx, dc, dw, dv);
 }
 
 extern const Kernels kernels;

@@ -7,7 +7,7 @@
 #define EDGEWISE_API extern "C" __attribute__((visibility("default")))
 
 // Raised with every change of a function below; native.py asks for the number that it knows.
-static const int kAbi = 2;
+static const int kAbi = 3;
 
 namespace edgewise {
 #if EDGEWISE_X86
@@ -98,19 +98,19 @@ EDGEWISE_API size_t edgewise_plan_bytes(const edgewise::Layer* layer) {
 }
 
 EDGEWISE_API int edgewise_plan(const edgewise::Layer* layer, const void* x, const void* grid,
-                               const uint8_t* used, char* plan) {
-    return current.load()->plan(layer, x, grid, used, plan);
+                               const void* mask, char* plan) {
+    return current.load()->plan(layer, x, grid, mask, plan);
 }
 
 EDGEWISE_API int edgewise_forward(const edgewise::Layer* layer, const void* grid, const char* plan,
-                                  const void* c, const void* w, const void* v, const void* u, int order,
-                                  void* y) {
-    return current.load()->forward(layer, grid, plan, c, w, v, u, order, y);
+                                  const void* c, const void* w, const void* v, const void* mask,
+                                  const void* u, int order, void* y) {
+    return current.load()->forward(layer, grid, plan, c, w, v, mask, u, order, y);
 }
 
 EDGEWISE_API int edgewise_backward(const edgewise::Layer* layer, const void* grid, const char* plan,
-                                   const void* c, const void* w, const void* v, const void* u,
-                                   const void* g, int order_x, int order_c, void* dx, void* dc, void* dw,
-                                   void* dv) {
-    return current.load()->backward(layer, grid, plan, c, w, v, u, g, order_x, order_c, dx, dc, dw, dv);
+                                   const void* c, const void* w, const void* v, const void* mask,
+                                   const void* u, const void* g, int order_x, int order_c, void* dx,
+                                   void* dc, void* dw, void* dv) {
+    return current.load()->backward(layer, grid, plan, c, w, v, mask, u, g, order_x, order_c, dx, dc, dw, dv);
 }

@@ -51,28 +51,35 @@ static void forward_kind(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, bool
 
 template <class T>
 struct Weights {
-    const T *c, *w, *v;
+    const T *c, *w, *v, *mask;
 };
 
 // The weights of kInputs inputs and one strip of outputs, outputs innermost.
 template <class T, int NV>
 struct Tile {
     static constexpr int W = NV * Simd<T>::lanes;
-    T *c, *w, *v;
+    T *c, *w, *v, *mask;
     int64_t K;
 
-    static size_t bytes(int64_t K) { return (size_t)(kInputs * (K + 2) * W) * sizeof(T) + 192; }
+    static size_t bytes(int64_t K) { return (size_t)(kInputs * (K + 3) * W) * sizeof(T) + 256; }
     Tile(Cut& cut, int64_t K_) : K(K_) {
         c = cut.take<T>((size_t)(kInputs * K * W));
         w = cut.take<T>((size_t)(kInputs * W));
         v = cut.take<T>((size_t)(kInputs * W));
-        for (int64_t n = 0; n < kInputs * W; ++n) w[n] = T(1), v[n] = T(0);
+        mask = cut.take<T>((size_t)(kInputs * W));
+        for (int64_t n = 0; n < kInputs * W; ++n) w[n] = mask[n] = T(1), v[n] = T(0);
     }
     void load(const Layer& z, const Weights<T>& from, int64_t o0, int64_t i0, int64_t inputs) {
         const int64_t width = least<int64_t>(W, z.O - o0), at = o0 * z.I + i0;
         transpose(from.c + at * K, z.I * K, inputs * K, width, c, W);
         if (from.w) transpose(from.w + at, z.I, inputs, width, w, W);
         if (from.v) transpose(from.v + at, z.I, inputs, width, v, W);
+        if (!from.mask) return;
+        transpose(from.mask + at, z.I, inputs, width, mask, W);
+        for (int64_t n = 0; n < inputs * W; ++n) {
+            w[n] = from.w ? w[n] * mask[n] : mask[n];
+            v[n] *= mask[n];
+        }
     }
 };
 

@@ -242,7 +242,7 @@ static void sort_rows(const Layout<T>& l, int64_t n, const int32_t* cls, const T
 }
 
 template <class T>
-static int make_plan(const Layer& z, const T* x, const T* grid, const uint8_t* used, char* plan) {
+static int make_plan(const Layer& z, const T* x, const T* grid, const T* mask, char* plan) {
     const Layout<T> l(z);
     const int64_t groups = (z.I + kInputs - 1) / kInputs;
     int failed = 0;
@@ -264,11 +264,15 @@ static int make_plan(const Layer& z, const T* x, const T* grid, const uint8_t* u
             uint32_t* counts = cut.take<uint32_t>(2 * (size_t)l.classes);
             const int64_t i0 = group * kInputs, inputs = least(kInputs, z.I - i0);
             const int64_t height = l.height(z, block);
+            bool used[kInputs] = {};
+            if (mask)
+                for (int64_t o = 0; o < z.O; ++o)
+                    for (int64_t i = 0; i < inputs; ++i) used[i] |= mask[o * z.I + i0 + i] != T(0);
             transpose(x + block * l.rows * z.I + i0, z.I, inputs, height, columns, pitch);
             for (int64_t i = 0; i < inputs; ++i) {
                 const T* column = columns + i * pitch;
                 const Sorted<T> to = l.at(plan, z, block, i0 + i);
-                if (used && !used[i0 + i]) {
+                if (mask && !used[i]) {
                     std::memset(to.starts, 0, sizeof(uint16_t) * (size_t)(kParts * l.classes));
                     continue;
                 }

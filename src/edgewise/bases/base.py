@@ -46,18 +46,18 @@ class Basis(ABC):
         coef: Tensor,
         scale: Tensor,
         scale_base: Tensor,
+        mask: Tensor,
         residual: str,
-        used: Tensor | None = None,
     ) -> Tensor:
-        """A layer's sums y_bo = sum_i [scale_oi sum_k coef_oik B_k(x_bi) + scale_base_oi b(x_bi)].
+        """y_bo = sum_i mask_oi [scale_oi sum_k coef_oik B_k(x_bi) + scale_base_oi b(x_bi)].
 
-        x (B, I), coef (O, I, K), scale and scale_base (O, I) -> (B, O); b is RESIDUALS[residual].
-        used: (I,) bool, the inputs that count, None for all; the others may hold anything. A family
-        with a faster way than dense features says so here.
+        x (B, I), coef (O, I, K), scale, scale_base and mask (O, I) -> (B, O); b is
+        RESIDUALS[residual]. An input that no edge reads may hold anything. A family with a faster way
+        than dense features says so here.
         """
-        if used is not None:
-            x = torch.where(used, x, 0.0)  # 0 times infinity is not 0
-        return mixed(self.features(x, tensors), x, coef, scale, scale_base, residual)
+        x = torch.where((mask != 0).any(0), x, 0.0)  # 0 times infinity is not 0
+        features = self.features(x, tensors)
+        return mixed(features, x, coef, scale * mask, scale_base * mask, residual)
 
     @abstractmethod
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:

@@ -76,10 +76,10 @@ class BSpline(Basis):
         coef: Tensor,
         scale: Tensor,
         scale_base: Tensor,
+        mask: Tensor,
         residual: str,
-        used: Tensor | None = None,
     ) -> Tensor:
-        return ops.mix(x, tensors["grid"], coef, scale, scale_base, self.spline, residual, used)
+        return ops.mix(x, tensors["grid"], coef, scale, scale_base, mask, self.spline, residual)
 
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
         return tensors["grid"][:, 0], tensors["grid"][:, -1]

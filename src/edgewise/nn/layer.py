@@ -140,17 +140,13 @@ class KANLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = checked(x, self.in_features, self.coef.dtype)
         # the count is spelt out: -1 is ambiguous when there are no inputs
-        flat = x.reshape(math.prod(x.shape[:-1]), self.in_features)
-        used: Tensor | None = None
-        scale: Tensor = self.scale_spline
-        scale_base: Tensor = self.scale_base
-        if not (native.eager(self.mask) and _is_one(self.mask)):
-            used = (self.mask != 0).any(0)
-            scale, scale_base = scale * self.mask, scale_base * self.mask
-        y = self.basis.mix(flat, self.basis_tensors, self.coef, scale, scale_base, self.base, used)
-        for o, _, values in self.symbolic_values(flat):
-            y = y.index_add(1, o, values)
-        return y.reshape(*x.shape[:-1], self.out_features)
+        flat = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), self.in_features)
+        scales = self.scale_spline, self.scale_base
+        y = self.basis.mix(flat, self.basis_tensors, self.coef, *scales, self.mask, self.base)
+        if self.primitives:
+            for o, _, values in self.symbolic_values(flat):
+                y = y.index_add(1, o, values)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
 
     def edges(self, x: Tensor, order: int = 0) -> Tensor:
         """Every edge's value (order 0) or derivative (order 1): x (B, I) -> (B, O, I)."""
@@ -217,13 +213,6 @@ class KANLayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, basis={self.basis}, base={self.base!r}"
-
-
-def _is_one(mask: Tensor) -> bool:
-    if mask.numel() == 0:
-        return True
-    least, most = mask.aminmax()
-    return least.item() == 1.0 == most.item()
 
 
 def checked(x: Tensor, in_features: int, dtype: torch.dtype) -> Tensor:

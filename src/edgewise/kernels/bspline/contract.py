@@ -61,7 +61,7 @@ _LETTERS = {
     "u": "BI",
     "scale": "OI",
     "scale_base": "OI",
-    "used": "I",
+    "mask": "OI",
 }
 
 
@@ -88,7 +88,7 @@ def _misfit(spline: Spline, order: int, given: dict[str, Tensor]) -> InputError:
                 f"{name} has shape {shape}; expected {meaning} = {values}, with x of shape "
                 f"{tuple(x.shape)} and degree {spline.degree}. Make one fit the other."
             )
-        dtype = torch.bool if name == "used" else x.dtype
+        dtype = x.dtype
         if tensor.dtype != dtype and (name != "grid" or dtype not in _HALF):
             return ShapeError(
                 f"{name} has dtype {tensor.dtype}; expected {dtype}, with x of dtype {x.dtype}. "
@@ -112,11 +112,11 @@ def check(
     u: Tensor | None = None,
     scale: Tensor | None = None,
     scale_base: Tensor | None = None,
-    used: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> None:
     """Raise ShapeError or InputError unless the arguments of an op are those of the contract.
 
-    Shapes as above, scale and scale_base (O, I), used (I,) bool. O is that of c, else of g. Knots beside
+    Shapes as above, scale, scale_base and mask (O, I). O is that of c, else of g. Knots beside
     half precision may be of any float dtype. Values are not looked at.
     """
     if torch.jit.is_tracing():  # sizes are tensors then, and asking for them is warned of
@@ -134,15 +134,13 @@ def check(
             (u, (B, I)),
             (scale, (O, I)),
             (scale_base, (O, I)),
+            (mask, (O, I)),
         ):
             if tensor is not None:
                 fits = fits and tensor.shape == shape
                 fits = fits and tensor.dtype is dtype and tensor.device == device
-        if used is not None:
-            fits = fits and used.shape == (I,)
-            fits = fits and used.dtype is torch.bool and used.device == device
         if fits:
             return
     given = {"x": x, "grid": grid, "c": c, "g": g, "u": u}
-    given |= {"scale": scale, "scale_base": scale_base, "used": used}
+    given |= {"scale": scale, "scale_base": scale_base, "mask": mask}
     raise _misfit(spline, order, {name: t for name, t in given.items() if t is not None})

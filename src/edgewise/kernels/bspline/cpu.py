@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from edgewise.kernels import native
+from edgewise.kernels import memory, native
 from edgewise.kernels.bspline.contract import Spline
 
 _OUTSIDE = {"linear": 0, "zero": 1, "clamp": 2}
@@ -38,20 +38,20 @@ class _Layer(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Kind:
-    """A spline, the residual function beside it, and the inputs in use: (I,) uint8, or None for all."""
+    """A spline and the residual function beside it."""
 
     spline: Spline
     residual: str = "zero"
-    used: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Weights:
-    """coef (O, I, K), scale (O, I) or None for 1, and the residual's scale_base (O, I) or None."""
+    """coef (O, I, K), and, or None: scale (O, I), the residual's scale_base (O, I), mask (O, I) on both."""
 
     coef: Tensor
     scale: Tensor | None = None
     scale_base: Tensor | None = None
+    mask: Tensor | None = None
 
 
 def _library() -> ctypes.CDLL:
@@ -79,19 +79,24 @@ def _at(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
+def _arrays(weights: Weights) -> tuple[Tensor | None, ...]:
+    return weights.coef, weights.scale, weights.scale_base, weights.mask
+
+
 def _done(status: int) -> None:
     if status != 0:
         raise MemoryError("the spline kernels could not get their work space")
 
 
-def plan(x: Tensor, grid: Tensor, O: int, kind: Kind) -> Tensor:
-    """The rows of every input sorted by interval, as bytes for ``run`` and ``gradients``."""
+def plan(x: Tensor, grid: Tensor, O: int, kind: Kind, mask: Tensor | None = None) -> Tensor:
+    """The rows of every input sorted by interval, as bytes for ``run`` and ``gradients``.
+
+    Inputs that no edge of the mask (O, I) reads are left out.
+    """
     layer, library = _layer(x, grid, O, kind), _library()
     # of x's device, whatever torch's default one is
-    buffer = x.new_empty(library.edgewise_plan_bytes(ctypes.byref(layer)), dtype=torch.uint8)
-    _done(
-        library.edgewise_plan(ctypes.byref(layer), _at(x), _at(grid), _at(kind.used), _at(buffer))
-    )
+    buffer = memory.lend(library.edgewise_plan_bytes(ctypes.byref(layer)))
+    _done(library.edgewise_plan(ctypes.byref(layer), _at(x), _at(grid), _at(mask), _at(buffer)))
     return buffer
 
 
@@ -111,7 +116,7 @@ def run(
     _done(
         _library().edgewise_forward(
             ctypes.byref(_layer(x, grid, O, kind)),
-            *(_at(grid), _at(plan), _at(weights.coef), _at(weights.scale), _at(weights.scale_base)),
+            *(_at(grid), _at(plan), *map(_at, _arrays(weights))),
             *(_at(columns), order, _at(y)),
         )
     )
@@ -136,7 +141,7 @@ def gradients(
     _done(
         _library().edgewise_backward(
             ctypes.byref(_layer(x, grid, weights.coef.shape[0], kind)),
-            *(_at(grid), _at(plan), _at(weights.coef), _at(weights.scale), _at(weights.scale_base)),
+            *(_at(grid), _at(plan), *map(_at, _arrays(weights))),
             *(None, _at(g), 1, 0),
             *(_at(tensor) for tensor in made),
         )
@@ -149,7 +154,9 @@ def mixed(x: Tensor, grid: Tensor, weights: Weights, kind: Kind) -> Tensor:
     rows = max(_ROWS, _PLAN_BYTES // (4 * x.element_size() * max(x.shape[1], 1)))
     parts = x.split(rows) if x.shape[0] > rows else (x,)
     O = weights.coef.shape[0]
-    values = [run(part, grid, plan(part, grid, O, kind), weights, kind) for part in parts]
+    values = [
+        run(part, grid, plan(part, grid, O, kind, weights.mask), weights, kind) for part in parts
+    ]
     return values[0] if len(values) == 1 else torch.cat(values)
 
 
@@ -168,7 +175,7 @@ def pull(x: Tensor, grid: Tensor, c: Tensor, g: Tensor, order: int, spline: Spli
     _done(
         _library().edgewise_backward(
             ctypes.byref(_layer(x, grid, c.shape[0], kind)),
-            *(_at(grid), _at(sorted_rows), _at(c), None, None, None, _at(g), order, order),
+            *(_at(grid), _at(sorted_rows), _at(c), None, None, None, None, _at(g), order, order),
             *(_at(dx), None, None, None),
         )
     )
@@ -186,7 +193,7 @@ def outer(
     _done(
         _library().edgewise_backward(
             ctypes.byref(_layer(x, grid, O, kind)),
-            *(_at(grid), _at(sorted_rows), None, None, None, _at(columns), _at(g), order, order),
+            *(_at(grid), _at(sorted_rows), *(None,) * 4, _at(columns), _at(g), order, order),
             *(None, _at(dc), None, None),
         )
     )

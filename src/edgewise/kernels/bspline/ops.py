@@ -57,27 +57,28 @@ def mix(
     coef: Tensor,
     scale: Tensor,
     scale_base: Tensor,
+    mask: Tensor,
     spline: Spline,
     residual: str,
-    used: Tensor | None = None,
 ) -> Tensor:
-    """y_bo = sum_i [scale_oi sum_k coef_oik B_k(x_bi) + scale_base_oi b(x_bi)]: a layer's sums (B, O).
+    """y_bo = sum_i mask_oi [scale_oi sum_k coef_oik B_k(x_bi) + scale_base_oi b(x_bi)], (B, O).
 
-    residual: the name of b in RESIDUALS. used: (I,) bool, inputs that count; None for all. An input
-    that does not may hold anything, NaN too. Differentiable in all but grid.
+    residual: the name of b in RESIDUALS. An input
+    that no edge reads may hold anything, NaN too. Differentiable in all but grid and mask.
     """
-    check(x, grid, spline, c=coef, scale=scale, scale_base=scale_base, used=used)
-    if native.takes(x, grid, coef, scale, scale_base) and not grid.requires_grad:
-        kind = cpu.Kind(spline, residual, None if used is None else used.to(torch.uint8))
-        tensors = _dense(x, grid, coef, scale, None if residual == "zero" else scale_base)
+    check(x, grid, spline, c=coef, scale=scale, scale_base=scale_base, mask=mask)
+    held = grid.requires_grad or mask.requires_grad
+    if native.takes(x, grid, coef, scale, scale_base, mask) and not held:
+        kind = cpu.Kind(spline, residual)
+        base = None if residual == "zero" else scale_base
+        tensors = _dense(x, grid, coef, scale, base, mask)
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
             return _Mix.apply(*tensors, kind)
         x, grid, *weights = tensors
         return cpu.mixed(x, grid, cpu.Weights(*weights), kind)
-    if used is not None:
-        # 0 times infinity is not 0
-        x = torch.where(used, x, 0.0)
-    return mixed(plain.features(x, grid, 0, spline), x, coef, scale, scale_base, residual)
+    x = torch.where((mask != 0).any(0), x, 0.0)  # 0 times infinity is not 0
+    features = plain.features(x, grid, 0, spline)
+    return mixed(features, x, coef, scale * mask, scale_base * mask, residual)
 
 
 def _dense(*tensors: Any) -> tuple[Any, ...]:
@@ -142,48 +143,53 @@ class _Outer(torch.autograd.Function):
 class _Mix(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Any, grid: Any, coef: Any, scale: Any, scale_base: Any, kind: cpu.Kind
+        ctx: Any, x: Any, grid: Any, coef: Any, scale: Any, base: Any, mask: Any, kind: cpu.Kind
     ) -> Tensor:
-        plan = cpu.plan(x, grid, coef.shape[0], kind)
-        ctx.save_for_backward(x, grid, coef, scale, scale_base, plan)
+        plan = cpu.plan(x, grid, coef.shape[0], kind, mask)
+        ctx.save_for_backward(x, grid, coef, scale, base, mask, plan)
         ctx.kind = kind
-        return cpu.run(x, grid, plan, cpu.Weights(coef, scale, scale_base), kind)
+        return cpu.run(x, grid, plan, cpu.Weights(coef, scale, base, mask), kind)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        x, grid, coef, scale, scale_base, plan = ctx.saved_tensors
-        kind = ctx.kind
-        to_x, _, to_coef, to_scale, to_base, _ = ctx.needs_input_grad
+        x, grid, coef, scale, base, mask, plan = ctx.saved_tensors
+        to_x, _, to_coef, to_scale, to_base, *_ = ctx.needs_input_grad
+        wanted = (to_x, to_coef, to_scale, to_base)
         if torch.is_grad_enabled() or not native.takes(g, x):
             with full_precision(x):
-                return _mix_gradients(ctx, g)
-        weights = cpu.Weights(coef, scale, scale_base)
-        wanted = (to_x, to_coef, to_scale, to_base)
-        dx, dc, dw, dv = cpu.gradients(x, grid, plan, weights, kind, g.contiguous(), wanted)
-        return dx, None, dc, dw, dv, None
+                made = _mix_gradients(x, grid, coef, scale, base, mask, ctx.kind, g, wanted)
+        else:
+            weights = cpu.Weights(coef, scale, base, mask)
+            made = cpu.gradients(x, grid, plan, weights, ctx.kind, g.contiguous(), wanted)
+        dx, dc, dw, dv = made
+        return dx, None, dc, dw, dv, None, None
 
 
-def _mix_gradients(ctx: Any, g: Tensor) -> Any:
+def _mix_gradients(
+    x: Tensor,
+    grid: Tensor,
+    coef: Tensor,
+    scale: Tensor,
+    base: Tensor | None,
+    mask: Tensor,
+    kind: cpu.Kind,
+    g: Tensor,
+    wanted: tuple[bool, bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
     """The backward of ``mix`` as a function that can be differentiated again."""
-    x, grid, coef, scale, scale_base, _ = ctx.saved_tensors
-    kind, spline = ctx.kind, ctx.kind.spline
-    to_x, _, to_coef, to_scale, to_base, _ = ctx.needs_input_grad
-    if kind.used is not None:
-        x = torch.where(kind.used.bool(), x, 0.0)
+    to_x, to_coef, to_scale, to_base = wanted
+    b, slope = RESIDUALS[kind.residual]
+    x = torch.where((mask != 0).any(0), x, 0.0)
+    scale = scale * mask
     dx = dc = dw = dv = None
     if to_x:
-        dx = pull(x, grid, coef * scale[..., None], g, 1, spline)
-        if scale_base is not None:
-            dx = dx + RESIDUALS[kind.residual][1](x) * (g @ scale_base)
-        if kind.used is not None:
-            dx = torch.where(kind.used.bool(), dx, 0.0)
+        dx = pull(x, grid, coef * scale[..., None], g, 1, kind.spline)
+        if base is not None:
+            dx = dx + slope(x) * (g @ (base * mask))
     if to_coef or to_scale:
-        h = outer(x, grid, g, None, 0, spline)
-        if kind.used is not None:
-            h = torch.where(kind.used.bool()[:, None], h, 0.0)
+        h = outer(x, grid, g, None, 0, kind.spline)
         dc = h * scale[..., None] if to_coef else None
-        dw = (h * coef).sum(-1) if to_scale else None
+        dw = (h * coef).sum(-1) * mask if to_scale else None
     if to_base:
-        b = RESIDUALS[kind.residual][0](x)
-        dv = g.T @ (b if kind.used is None else torch.where(kind.used.bool(), b, 0.0))
-    return dx, None, dc, dw, dv, None
+        dv = (g.T @ b(x)) * mask
+    return dx, dc, dw, dv
