@@ -33,10 +33,9 @@ def pieces(grid: Tensor, degree: int, order: int, extrapolation: str) -> Tensor:
     k, I, G = degree, grid.shape[0], grid.shape[1] - 1
     grid = grid.double()
     width = grid.diff()
-    middle = grid[:, :-1] + width / 2
     # the knots that touch an interval, t_{m-k+1} .. t_{m+k}, in its own coordinate
     knots = extend(grid, k)[:, 1:-1].unfold(1, 2 * k, 1)
-    knots = (knots - middle[..., None]) / width[..., None]
+    knots = (knots - grid[:, :-1, None]) / width[..., None] - 0.5
     inside = grid.new_zeros(I, G, k + 1, k + 1)
     inside[..., 0, 0] = 1
     for q in range(1, k + 1):

@@ -30,7 +30,8 @@ def intervals(x: Tensor, grid: Tensor) -> Tensor:
     the first (their values are NaN all the same).
     """
     G = grid.shape[1] - 1
-    index = torch.searchsorted(grid, x.detach().nan_to_num(0.0).T.contiguous(), right=True) - 1
+    at = x.detach().nan_to_num(0.0).T.contiguous()
+    index = torch.searchsorted(grid.contiguous(), at, right=True) - 1
     return index.clamp(0, G - 1).T
 
 
