@@ -11,7 +11,7 @@ constexpr int kWide = kBytes == 64 ? 4 : 2;  // vectors of outputs a strip
 
 // X: dx is wanted, of PX powers; C: dc is wanted, of PC powers; RESIDUAL: with b(x); FACTOR: g u.
 template <class T, int PX, int PC, bool RESIDUAL, bool FACTOR>
-static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const Sorted<T>& in,
+static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const Entry<T>* entry,
                          const T* u, int64_t from, int64_t to, const Vec<T>* g,
                          Vec<T> (&moments)[kMost][kWide], Vec<T>* dv, T* dx) {
     typedef Vec<T> V;
@@ -21,9 +21,9 @@ static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const
         if (RESIDUAL && PC > 0) R[n] = dv[n];
     }
     auto visit = [&](int64_t e) __attribute__((always_inline)) -> V {
-        const V* row = g + (size_t)in.entry[e].row * kWide;
-        const V t = V{} + in.entry[e].t;
-        const V ds = RESIDUAL && PX > 0 ? V{} + in.entry[e].ds : V{};
+        const V* row = g + (size_t)entry[e].row * kWide;
+        const V t = V{} + entry[e].t;
+        const V ds = RESIDUAL && PX > 0 ? V{} + entry[e].ds : V{};
         V power = t;
         V spline = V{}, residual = V{};
         if (PX > 0)
@@ -39,9 +39,9 @@ static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const
         V h[kWide];
         if (PC > 0) {
             for (int n = 0; n < kWide; ++n) {
-                h[n] = FACTOR ? row[n] * u[in.entry[e].row] : row[n];
+                h[n] = FACTOR ? row[n] * u[entry[e].row] : row[n];
                 M[0][n] += h[n];
-                if (RESIDUAL) R[n] += h[n] * in.entry[e].s;
+                if (RESIDUAL) R[n] += h[n] * entry[e].s;
             }
             for (int p = 1; p < PC; ++p) {
                 for (int n = 0; n < kWide; ++n) M[p][n] += h[n] * power;
@@ -58,7 +58,7 @@ static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const
         if (PX > 0) {
             T sums[4];
             lane_sums<T>(q, sums);
-            for (int n = 0; n < 4; ++n) dx[in.entry[e + n].row] += sums[n];
+            for (int n = 0; n < 4; ++n) dx[entry[e + n].row] += sums[n];
         }
     }
     for (; e < to; ++e) {
@@ -66,7 +66,7 @@ static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const
         if (PX > 0) {
             T sum = 0;
             for (int n = 0; n < Simd<T>::lanes; ++n) sum += q[n];
-            dx[in.entry[e].row] += sum;
+            dx[entry[e].row] += sum;
         }
     }
     for (int n = 0; n < kWide; ++n) {
@@ -79,7 +79,7 @@ template <class T>
 struct Run {
     const Vec<T> (&a)[kMost][kWide];
     const Vec<T>* v;
-    const Sorted<T>& in;
+    const Entry<T>* entry;
     const T* u;
     int64_t from, to;
     const Vec<T>* g;
@@ -89,7 +89,7 @@ struct Run {
 
     template <int PX, int PC, bool RESIDUAL, bool FACTOR>
     void go() const {
-        backward_run<T, PX, PC, RESIDUAL, FACTOR>(a, v, in, u, from, to, g, moments, dv, dx);
+        backward_run<T, PX, PC, RESIDUAL, FACTOR>(a, v, entry, u, from, to, g, moments, dv, dx);
     }
     // P powers of the function, and one less, but one at least, of its derivative.
     template <int P>
@@ -142,104 +142,123 @@ static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T*
     }
 }
 
+// The runs of one class of one input over one strip of g.
 template <class T>
-static int run_backward(const Layer& z, const T* grid, const char* plan, const Weights<T>& weights,
-                        const T* u, const T* g, int order_x, int order_c, const Gradients<T>& to) {
+static void backward_class(const Layer& z, const Piece<T>* for_x, const Piece<T>* for_c,
+                           const Tile<T, kWide>& tile, int64_t i, int64_t cls, bool residual,
+                           const Entry<T>* entry, const T* u, int64_t from, int64_t to, const Vec<T>* g,
+                           T* dct, T* dvt, T* dx) {
     typedef Vec<T> V;
+    constexpr int W = Tile<T, kWide>::W;
+    const int64_t at = (i * tile.K + first_function(z.G, cls)) * W;
+    V a[kMost][kWide], moments[kMost][kWide];
+    const int powers = for_c ? for_c->powers : for_x->powers;
+    if (for_x)  // powers that the derivative has not are zero
+        to_powers<T, kWide>(z.degree, for_c ? most(1, powers - 1) : powers, for_x->M, tile.c + at, W,
+                            (const V*)(tile.w + i * W), a);
+    const Run<T> run{a, (const V*)(tile.v + i * W), entry, u, from, to, g, moments, (V*)(dvt + i * W), dx};
+    const bool x = for_x != nullptr, c = for_c != nullptr;
+    switch (powers) {
+        case 1: run.template kind<1>(x, c, residual); break;
+        case 2: run.template kind<2>(x, c, residual); break;
+        case 3: run.template kind<3>(x, c, residual); break;
+        case 4: run.template kind<4>(x, c, residual); break;
+        case 5: run.template kind<5>(x, c, residual); break;
+        default: run.template kind<6>(x, c, residual);
+    }
+    if (!for_c) return;
+    for (int m = 0; m <= z.degree; ++m) {
+        V* sum = (V*)(dct + at + m * W);
+        for (int n = 0; n < kWide; ++n) {
+            V q = sum[n];
+            for (int p = 0; p < powers; ++p) q += moments[p][n] * for_c->M[p][m];
+            sum[n] = q;
+        }
+    }
+}
+
+template <class T>
+static int run_backward(const Layer& z, const T* x, const T* grid, const Weights<T>& weights, const T* u,
+                        const T* g, int order_x, int order_c, const Gradients<T>& to) {
     typedef Tile<T, kWide> Tiles;
     constexpr int W = Tiles::W;
-    const Layout<T> l(z);
     const int64_t K = z.G + z.degree, strips = (z.O + W - 1) / W;
     const bool want_x = to.x != nullptr, want_c = to.c || to.w || to.v, residual = weights.v != nullptr;
+    // Rows whose strip of g fits the second-level cache; with many intervals longer runs are worth more.
+    int64_t rows = (z.G > 32 ? 4096 : 2048) * 256 / (W * (int64_t)sizeof(T));
+    const int64_t blocks = most<int64_t>(1, (z.B + rows - 1) / rows);
+    rows = most<int64_t>(16, ((z.B + blocks - 1) / blocks + 15) / 16 * 16);
     // Fewer inputs a task where there are not enough of them for all threads.
     const int64_t group = most<int64_t>(1, least(kInputs, z.I / z.threads));
     const int64_t groups = (z.I + group - 1) / group;
     static thread_local Workspace shared;
-    T* packed = (T*)shared.get((size_t)(strips * l.rows * W) * sizeof(T) + 64);
+    T* packed = (T*)shared.get((size_t)(strips * rows * W) * sizeof(T) + 64);
     if (!packed) return -1;
-    const int64_t pitch = l.rows + 64 / (int64_t)sizeof(T);  // a power of 2 would share one cache set
+    const int64_t kept = Sorter<T>::kept(rows);
     int failed = 0;
 #pragma omp parallel num_threads(z.threads) if (z.threads > 1)
-    for (int64_t block = 0; block < l.blocks; ++block) {
-        const int64_t height = l.height(z, block);
+    for (int64_t block = 0; block < blocks; ++block) {
+        const int64_t b0 = block * rows, height = least(rows, z.B - b0);
 #pragma omp for schedule(static)
         for (int64_t b = 0; b < height; ++b)
             for (int64_t strip = 0; strip < strips; ++strip) {
                 const int64_t width = least<int64_t>(W, z.O - strip * W);
-                T* p = packed + (strip * l.rows + b) * W;
-                std::memcpy(p, g + (block * l.rows + b) * z.O + strip * W, (size_t)width * sizeof(T));
+                T* p = packed + (strip * rows + b) * W;
+                std::memcpy(p, g + (b0 + b) * z.O + strip * W, (size_t)width * sizeof(T));
                 for (int64_t o = width; o < W; ++o) p[o] = T(0);
             }
 #pragma omp for schedule(dynamic)
         for (int64_t part = 0; part < groups; ++part) {
             static thread_local Workspace workspace;
             const int64_t i0 = part * group, inputs = least(group, z.I - i0);
-            const size_t tile_size = (size_t)(kInputs * K * W);
-            char* memory = workspace.get(Tiles::bytes(K) + (2 * tile_size + (size_t)(2 * kInputs * W) + (size_t)(kInputs * pitch)) * sizeof(T) + 512);
+            const int64_t pitch = rows + 64 / (int64_t)sizeof(T);  // no power of 2: those share a cache set
+            const size_t tile_size = (size_t)(kInputs * K * W), strip_size = (size_t)(kInputs * W);
+            char* memory = workspace.get(
+                Tiles::bytes(K) + Sorter<T>::bytes(z, rows) +
+                (2 * tile_size + 2 * strip_size + (size_t)(kInputs * pitch)) * sizeof(T) + 512);
             if (!memory) {
                 failed = 1;
                 continue;
             }
             Cut cut{memory};
             Tiles tile(cut, K);
-            T *dct = cut.take<T>(tile_size), *scratch = cut.take<T>(tile_size + (size_t)(kInputs * W));
-            T *dvt = cut.take<T>((size_t)(kInputs * W)), *dxt = cut.take<T>((size_t)(kInputs * pitch));
+            Sorter<T> sorter(z, cut, rows);
+            T *dct = cut.take<T>(tile_size), *scratch = cut.take<T>(tile_size + strip_size);
+            T *dvt = cut.take<T>(strip_size), *dxt = cut.take<T>((size_t)(kInputs * pitch));
             Pieces<T> pieces_x(z, order_x), pieces_c(z, order_c);
             if (want_x) std::memset(dxt, 0, (size_t)(inputs * pitch) * sizeof(T));
-            for (int64_t strip = 0; strip < strips; ++strip) {
-                const V* gs = (const V*)(packed + strip * l.rows * W);
-                if (want_c) {
-                    std::memset(dct, 0, (size_t)(inputs * K * W) * sizeof(T));
-                    std::memset(dvt, 0, (size_t)(inputs * W) * sizeof(T));
-                }
-                if (weights.c) tile.load(z, weights, strip * W, i0, inputs);
-                for (int64_t i = 0; i < inputs; ++i) {
-                    const Sorted<T> in = l.at(plan, z, block, i0 + i);
-                    const T* knots = grid + (i0 + i) * (z.G + 1);
-                    pieces_x.of_input(knots), pieces_c.of_input(knots);
-                    const T* factor = u ? u + (i0 + i) * z.B + block * l.rows : nullptr;
-                    for (int64_t cls = 0; cls < l.classes - 1; ++cls) {
-                        const int64_t from = in.first(cls, 0), end = in.end(cls, kParts);
-                        if (from == end) continue;
-                        const int64_t at = (i * K + first_function(z.G, cls)) * W;
-                        V a[kMost][kWide], moments[kMost][kWide];
-                        int powers = 1;
-                        if (want_c) powers = pieces_c.of_class(cls).powers;
-                        if (want_x) {
-                            const Piece<T>& piece = pieces_x.of_class(cls);
-                            if (!want_c) powers = piece.powers;
-                            // unused powers of the piece are zero
-                            to_powers<T, kWide>(z.degree, want_c ? most(1, powers - 1) : powers, piece.M,
-                                                tile.c + at, W, (const V*)(tile.w + i * W), a);
-                        }
-                        const Run<T> run{a, (const V*)(tile.v + i * W), in, factor, from, end, gs,
-                                         moments, (V*)(dvt + i * W), dxt + i * pitch};
-                        switch (powers) {
-                            case 1: run.template kind<1>(want_x, want_c, residual); break;
-                            case 2: run.template kind<2>(want_x, want_c, residual); break;
-                            case 3: run.template kind<3>(want_x, want_c, residual); break;
-                            case 4: run.template kind<4>(want_x, want_c, residual); break;
-                            case 5: run.template kind<5>(want_x, want_c, residual); break;
-                            default: run.template kind<6>(want_x, want_c, residual);
-                        }
-                        if (!want_c) continue;
-                        const Piece<T>& piece = pieces_c.of_class(cls);
-                        for (int m = 0; m <= z.degree; ++m) {
-                            V* sum = (V*)(dct + at + m * W);
-                            for (int n = 0; n < kWide; ++n) {
-                                V q = sum[n];
-                                for (int p = 0; p < powers; ++p) q += moments[p][n] * piece.M[p][m];
-                                sum[n] = q;
-                            }
+            sorter.load(x, weights.mask, b0, height, i0, inputs);
+            for (int64_t j0 = 0; j0 < inputs; j0 += kept) {
+                const int64_t some = least(kept, inputs - j0);
+                for (int64_t i = 0; i < some; ++i) sorter.sort(j0 + i, grid + (i0 + j0 + i) * (z.G + 1), i);
+                for (int64_t strip = 0; strip < strips; ++strip) {
+                    const Vec<T>* gs = (const Vec<T>*)(packed + strip * rows * W);
+                    if (want_c) {
+                        std::memset(dct, 0, (size_t)(some * K * W) * sizeof(T));
+                        std::memset(dvt, 0, (size_t)(some * W) * sizeof(T));
+                    }
+                    if (weights.c) tile.load(z, weights, strip * W, i0 + j0, some);
+                    for (int64_t i = 0; i < some; ++i) {
+                        sorter.look(i);
+                        const T* knots = grid + (i0 + j0 + i) * (z.G + 1);
+                        pieces_x.of_input(knots), pieces_c.of_input(knots);
+                        const T* factor = u ? u + (i0 + j0 + i) * z.B + b0 : nullptr;
+                        for (int64_t cls = 0; cls < z.G + 3; ++cls) {
+                            const int64_t from = sorter.start[cls], end = sorter.start[cls + 1];
+                            if (from == end) continue;
+                            backward_class(z, want_x ? &pieces_x.of_class(cls) : nullptr,
+                                           want_c ? &pieces_c.of_class(cls) : nullptr, tile, i, cls,
+                                           residual, sorter.entry, factor, from, end, gs, dct, dvt,
+                                           dxt + (j0 + i) * pitch);
                         }
                     }
+                    if (want_c) store(z, tile, dct, dvt, scratch, strip * W, i0 + j0, some, block > 0, to);
                 }
-                if (want_c) store(z, tile, dct, dvt, scratch, strip * W, i0, inputs, block > 0, to);
             }
             if (want_x) {
-                T* dx = to.x + block * l.rows * z.I + i0;
-                for (int64_t b0 = 0; b0 < height; b0 += 16)
-                    for (int64_t b = b0; b < least(height, b0 + 16); ++b)
+                T* dx = to.x + b0 * z.I + i0;
+                for (int64_t c = 0; c < height; c += 16)
+                    for (int64_t b = c; b < least(height, c + 16); ++b)
                         for (int64_t i = 0; i < inputs; ++i) dx[b * z.I + i] = dxt[i * pitch + b];
             }
         }

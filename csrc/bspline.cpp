@@ -20,17 +20,10 @@ static int team(int n_threads) {
     return seen;
 }
 
-static size_t plan_bytes(const Layer* z) {
-    return z->wide ? Layout<double>(*z).bytes : Layout<float>(*z).bytes;
-}
-
 template <class T>
-static int plan_as(const Layer& z, const void* x, const void* grid, const void* mask, char* plan) {
-    return make_plan<T>(z, (const T*)x, (const T*)grid, (const T*)mask, plan);
-}
-
-static int plan(const Layer* z, const void* x, const void* grid, const void* mask, char* plan) {
-    return z->wide ? plan_as<double>(*z, x, grid, mask, plan) : plan_as<float>(*z, x, grid, mask, plan);
+static int forward_as(const Layer& z, const void* x, const void* grid, const Weights<T>& weights,
+                      const void* u, int order, void* y) {
+    return run_forward<T>(z, (const T*)x, (const T*)grid, weights, (const T*)u, order, (T*)y);
 }
 
 template <class T>
@@ -38,33 +31,30 @@ static Weights<T> weights(const void* c, const void* w, const void* v, const voi
     return {(const T*)c, (const T*)w, (const T*)v, (const T*)mask};
 }
 
-static int forward(const Layer* z, const void* grid, const char* plan, const void* c, const void* w,
+static int forward(const Layer* z, const void* x, const void* grid, const void* c, const void* w,
                    const void* v, const void* mask, const void* u, int order, void* y) {
-    if (z->wide)
-        return run_forward<double>(*z, (const double*)grid, plan, weights<double>(c, w, v, mask), (const double*)u,
-                                   order, (double*)y);
-    return run_forward<float>(*z, (const float*)grid, plan, weights<float>(c, w, v, mask), (const float*)u, order,
-                              (float*)y);
+    if (z->wide) return forward_as(*z, x, grid, weights<double>(c, w, v, mask), u, order, y);
+    return forward_as(*z, x, grid, weights<float>(c, w, v, mask), u, order, y);
 }
 
 template <class T>
-static int backward_as(const Layer& z, const void* grid, const char* plan, const Weights<T>& weights,
+static int backward_as(const Layer& z, const void* x, const void* grid, const Weights<T>& weights,
                        const void* u, const void* g, int order_x, int order_c, void* dx, void* dc, void* dw,
                        void* dv) {
-    return run_backward<T>(z, (const T*)grid, plan, weights, (const T*)u, (const T*)g, order_x, order_c,
-                           {(T*)dx, (T*)dc, (T*)dw, (T*)dv});
+    return run_backward<T>(z, (const T*)x, (const T*)grid, weights, (const T*)u, (const T*)g, order_x,
+                           order_c, {(T*)dx, (T*)dc, (T*)dw, (T*)dv});
 }
 
-static int backward(const Layer* z, const void* grid, const char* plan, const void* c, const void* w,
+static int backward(const Layer* z, const void* x, const void* grid, const void* c, const void* w,
                     const void* v, const void* mask, const void* u, const void* g, int order_x, int order_c,
                     void* dx, void* dc, void* dw, void* dv) {
     if (z->wide)
-        return backward_as(*z, grid, plan, weights<double>(c, w, v, mask), u, g, order_x, order_c, dx, dc, dw, dv);
-    return backward_as(*z, grid, plan, weights<float>(c, w, v, mask), u, g, order_x, order_c, dx, dc, dw, dv);
+        return backward_as(*z, x, grid, weights<double>(c, w, v, mask), u, g, order_x, order_c, dx, dc, dw, dv);
+    return backward_as(*z, x, grid, weights<float>(c, w, v, mask), u, g, order_x, order_c, dx, dc, dw, dv);
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {EDGEWISE_STRING(EDGEWISE_ISA), team, plan_bytes, plan, forward, backward};
+const Kernels kernels = {EDGEWISE_STRING(EDGEWISE_ISA), team, forward, backward};
 
 }  // namespace EDGEWISE_ISA
 }  // namespace edgewise

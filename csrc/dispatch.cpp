@@ -7,7 +7,7 @@
 #define EDGEWISE_API extern "C" __attribute__((visibility("default")))
 
 // Raised with every change of a function below; native.py asks for the number that it knows.
-static const int kAbi = 3;
+static const int kAbi = 4;
 
 namespace edgewise {
 #if EDGEWISE_X86
@@ -93,24 +93,15 @@ EDGEWISE_API int edgewise_use(const char* name) {
 EDGEWISE_API int edgewise_team(int n_threads) { return current.load()->team(n_threads); }
 
 // The kernels, as isa.hpp describes them.
-EDGEWISE_API size_t edgewise_plan_bytes(const edgewise::Layer* layer) {
-    return current.load()->plan_bytes(layer);
-}
-
-EDGEWISE_API int edgewise_plan(const edgewise::Layer* layer, const void* x, const void* grid,
-                               const void* mask, char* plan) {
-    return current.load()->plan(layer, x, grid, mask, plan);
-}
-
-EDGEWISE_API int edgewise_forward(const edgewise::Layer* layer, const void* grid, const char* plan,
+EDGEWISE_API int edgewise_forward(const edgewise::Layer* layer, const void* x, const void* grid,
                                   const void* c, const void* w, const void* v, const void* mask,
                                   const void* u, int order, void* y) {
-    return current.load()->forward(layer, grid, plan, c, w, v, mask, u, order, y);
+    return current.load()->forward(layer, x, grid, c, w, v, mask, u, order, y);
 }
 
-EDGEWISE_API int edgewise_backward(const edgewise::Layer* layer, const void* grid, const char* plan,
+EDGEWISE_API int edgewise_backward(const edgewise::Layer* layer, const void* x, const void* grid,
                                    const void* c, const void* w, const void* v, const void* mask,
                                    const void* u, const void* g, int order_x, int order_c, void* dx,
                                    void* dc, void* dw, void* dv) {
-    return current.load()->backward(layer, grid, plan, c, w, v, mask, u, g, order_x, order_c, dx, dc, dw, dv);
+    return current.load()->backward(layer, x, grid, c, w, v, mask, u, g, order_x, order_c, dx, dc, dw, dv);
 }

@@ -2,15 +2,16 @@
 // outputs at a time: the strip of y stays in the cache while the inputs pass.
 #pragma once
 
-#include "plan.hpp"
+#include "sort.hpp"
 
 namespace edgewise {
 namespace EDGEWISE_ISA {
 
 constexpr int kStrip = kBytes == 64 ? 4 : 2;  // vectors of outputs a strip
+constexpr int64_t kRowsOfStrip = 4096;        // of 256 bytes
 
 template <class T, int POWERS, bool RESIDUAL, bool FACTOR>
-static void forward_run(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, const Sorted<T>& in,
+static void forward_run(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, const Entry<T>* entry,
                         const T* u, int64_t from, int64_t to, Vec<T>* y) {
     Vec<T> A[POWERS][kStrip], R[kStrip];
     for (int n = 0; n < kStrip; ++n) {
@@ -19,18 +20,18 @@ static void forward_run(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, const
     }
 #pragma GCC unroll 4
     for (int64_t e = from; e < to; ++e) {
-        const T t = in.entry[e].t;
-        Vec<T>* row = y + (size_t)in.entry[e].row * kStrip;
+        const T t = entry[e].t;
+        Vec<T>* row = y + (size_t)entry[e].row * kStrip;
         for (int n = 0; n < kStrip; ++n) {
             if (FACTOR) {
                 Vec<T> phi = A[POWERS - 1][n];
                 for (int p = POWERS - 2; p >= 0; --p) phi = phi * t + A[p][n];
-                row[n] += phi * u[in.entry[e].row];
+                row[n] += phi * u[entry[e].row];
                 continue;
             }
             // The constant goes to y by an addition, which runs beside the products.
             Vec<T> sum = row[n] + A[0][n];
-            if (RESIDUAL) sum += R[n] * in.entry[e].s;
+            if (RESIDUAL) sum += R[n] * entry[e].s;
             if (POWERS > 1) {
                 Vec<T> phi = A[POWERS - 1][n];
                 for (int p = POWERS - 2; p >= 1; --p) phi = phi * t + A[p][n];
@@ -43,10 +44,10 @@ static void forward_run(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, const
 
 template <class T, int POWERS>
 static void forward_kind(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, bool residual,
-                         const Sorted<T>& in, const T* u, int64_t from, int64_t to, Vec<T>* y) {
-    if (u) forward_run<T, POWERS, false, true>(a, v, in, u, from, to, y);
-    else if (residual) forward_run<T, POWERS, true, false>(a, v, in, u, from, to, y);
-    else forward_run<T, POWERS, false, false>(a, v, in, u, from, to, y);
+                         const Entry<T>* entry, const T* u, int64_t from, int64_t to, Vec<T>* y) {
+    if (u) forward_run<T, POWERS, false, true>(a, v, entry, u, from, to, y);
+    else if (residual) forward_run<T, POWERS, true, false>(a, v, entry, u, from, to, y);
+    else forward_run<T, POWERS, false, false>(a, v, entry, u, from, to, y);
 }
 
 template <class T>
@@ -84,68 +85,88 @@ struct Tile {
 };
 
 template <class T>
-static int run_forward(const Layer& z, const T* grid, const char* plan, const Weights<T>& weights,
-                       const T* u, int order, T* y) {
+static void forward_class(const Layer& z, const Piece<T>& piece, const Tile<T, kStrip>& tile, int64_t i,
+                          int64_t cls, bool residual, const Entry<T>* entry, const T* u, int64_t from,
+                          int64_t to, Vec<T>* y) {
+    constexpr int W = Tile<T, kStrip>::W;
+    Vec<T> a[kMost][kStrip];
+    to_powers<T, kStrip>(z.degree, piece.powers, piece.M,
+                         tile.c + (i * tile.K + first_function(z.G, cls)) * W, W,
+                         (const Vec<T>*)(tile.w + i * W), a);
+    const Vec<T>* v = (const Vec<T>*)(tile.v + i * W);
+    switch (piece.powers) {
+        case 1: return forward_kind<T, 1>(a, v, residual, entry, u, from, to, y);
+        case 2: return forward_kind<T, 2>(a, v, residual, entry, u, from, to, y);
+        case 3: return forward_kind<T, 3>(a, v, residual, entry, u, from, to, y);
+        case 4: return forward_kind<T, 4>(a, v, residual, entry, u, from, to, y);
+        case 5: return forward_kind<T, 5>(a, v, residual, entry, u, from, to, y);
+        default: return forward_kind<T, 6>(a, v, residual, entry, u, from, to, y);
+    }
+}
+
+template <class T>
+static int run_forward(const Layer& z, const T* x, const T* grid, const Weights<T>& weights, const T* u,
+                       int order, T* y) {
     typedef Tile<T, kStrip> Tiles;
     constexpr int W = Tiles::W;
-    const Layout<T> l(z);
     const int64_t K = z.G + z.degree, strips = (z.O + W - 1) / W;
-    // Outputs first; where there are few, the rows of a block are shared out as well. And the strip of
-    // y that the sorted rows visit shall fit a megabyte.
-    int64_t parts = l.rows * W * (int64_t)sizeof(T) > (1 << 20) ? 2 : 1;
-    while (strips * l.blocks * parts < z.threads && parts < kParts && parts * 64 < l.rows) parts *= 2;
+    // A task is some rows and up to four strips; its part of y fits the second-level cache, and its
+    // rows are sorted once for all of its strips.
+    const int64_t together = most<int64_t>(1, least<int64_t>(4, strips));
+    int64_t rows = kRowsOfStrip * 256 / (W * (int64_t)sizeof(T)) / together;
+    while (rows > 256 && (z.B + rows - 1) / rows * ((strips + together - 1) / together) < z.threads) rows /= 2;
+    rows = most<int64_t>(16, least(rows, (z.B + 15) / 16 * 16));
+    const int64_t row_tasks = (z.B + rows - 1) / rows;
+    const int64_t wide_tasks = (strips + together - 1) / together;
+    const int64_t kept = Sorter<T>::kept(rows);
     int failed = 0;
-#pragma omp parallel for schedule(dynamic) num_threads(z.threads) collapse(3) if (z.threads > 1)
-    for (int64_t block = 0; block < l.blocks; ++block)
-        for (int64_t part = 0; part < parts; ++part)
-            for (int64_t strip = 0; strip < strips; ++strip) {
-                static thread_local Workspace workspace;
-                char* memory = workspace.get((size_t)(l.rows * W) * sizeof(T) + Tiles::bytes(K) + 64);
-                if (!memory) {
-                    failed = 1;
-                    continue;
-                }
-                Cut cut{memory};
-                T* sums = cut.take<T>((size_t)(l.rows * W));
-                Tiles tile(cut, K);
-                const int64_t height = l.height(z, block), o0 = strip * W;
-                const int64_t p0 = part * kParts / parts, p1 = (part + 1) * kParts / parts;
-                const int64_t first = least(height, p0 * l.part), end = least(height, p1 * l.part);
-                std::memset(sums + first * W, 0, (size_t)((end - first) * W) * sizeof(T));
-                Pieces<T> pieces(z, order);
-                for (int64_t i0 = 0; i0 < z.I; i0 += kInputs) {
-                    const int64_t inputs = least(kInputs, z.I - i0);
-                    tile.load(z, weights, o0, i0, inputs);
+#pragma omp parallel for schedule(dynamic) num_threads(z.threads) collapse(2) if (z.threads > 1)
+    for (int64_t task = 0; task < row_tasks; ++task)
+        for (int64_t part = 0; part < wide_tasks; ++part) {
+            static thread_local Workspace workspace;
+            char* memory = workspace.get((size_t)(together * rows * W) * sizeof(T) + Tiles::bytes(K) +
+                                         Sorter<T>::bytes(z, rows) + 256);
+            if (!memory) {
+                failed = 1;
+                continue;
+            }
+            Cut cut{memory};
+            T* sums = cut.take<T>((size_t)(together * rows * W));
+            Tiles tile(cut, K);
+            Sorter<T> sorter(z, cut, rows);
+            const int64_t b0 = task * rows, height = least(rows, z.B - b0);
+            const int64_t strip0 = part * together, strip1 = least(strips, strip0 + together);
+            std::memset(sums, 0, (size_t)(together * rows * W) * sizeof(T));
+            Pieces<T> pieces(z, order);
+            for (int64_t i0 = 0; i0 < z.I; i0 += kept) {
+                if (i0 % kInputs == 0)
+                    sorter.load(x, weights.mask, b0, height, i0, least(kInputs, z.I - i0));
+                const int64_t inputs = least(kept, z.I - i0);
+                for (int64_t i = 0; i < inputs; ++i)
+                    sorter.sort(i0 % kInputs + i, grid + (i0 + i) * (z.G + 1), i);
+                for (int64_t strip = strip0; strip < strip1; ++strip) {
+                    tile.load(z, weights, strip * W, i0, inputs);
+                    Vec<T>* to_y = (Vec<T>*)(sums + (strip - strip0) * rows * W);
                     for (int64_t i = 0; i < inputs; ++i) {
-                        const Sorted<T> in = l.at(plan, z, block, i0 + i);
+                        sorter.look(i);
                         pieces.of_input(grid + (i0 + i) * (z.G + 1));
-                        const T* factor = u ? u + (i0 + i) * z.B + block * l.rows : nullptr;
-                        const Vec<T>* v = (const Vec<T>*)(tile.v + i * W);
-                        for (int64_t cls = 0; cls < l.classes - 1; ++cls) {
-                            const int64_t from = in.first(cls, p0), to = in.end(cls, p1);
+                        const T* factor = u ? u + (i0 + i) * z.B + b0 : nullptr;
+                        for (int64_t cls = 0; cls < z.G + 3; ++cls) {
+                            const int64_t from = sorter.start[cls], to = sorter.start[cls + 1];
                             if (from == to) continue;
-                            const Piece<T>& piece = pieces.of_class(cls);
-                            Vec<T> a[kMost][kStrip];
-                            to_powers<T, kStrip>(z.degree, piece.powers, piece.M,
-                                                 tile.c + (i * K + first_function(z.G, cls)) * W, W,
-                                                 (const Vec<T>*)(tile.w + i * W), a);
-                            const bool residual = weights.v != nullptr;
-                            Vec<T>* to_y = (Vec<T>*)sums;
-                            switch (piece.powers) {
-                                case 1: forward_kind<T, 1>(a, v, residual, in, factor, from, to, to_y); break;
-                                case 2: forward_kind<T, 2>(a, v, residual, in, factor, from, to, to_y); break;
-                                case 3: forward_kind<T, 3>(a, v, residual, in, factor, from, to, to_y); break;
-                                case 4: forward_kind<T, 4>(a, v, residual, in, factor, from, to, to_y); break;
-                                case 5: forward_kind<T, 5>(a, v, residual, in, factor, from, to, to_y); break;
-                                default: forward_kind<T, 6>(a, v, residual, in, factor, from, to, to_y);
-                            }
+                            forward_class(z, pieces.of_class(cls), tile, i, cls, weights.v != nullptr,
+                                          sorter.entry, factor, from, to, to_y);
                         }
                     }
                 }
-                const int64_t width = least<int64_t>(W, z.O - o0);
-                for (int64_t b = first; b < end; ++b)
-                    std::memcpy(y + (block * l.rows + b) * z.O + o0, sums + b * W, (size_t)width * sizeof(T));
             }
+            for (int64_t strip = strip0; strip < strip1; ++strip) {
+                const int64_t o0 = strip * W, width = least<int64_t>(W, z.O - o0);
+                const T* from = sums + (strip - strip0) * rows * W;
+                for (int64_t b = 0; b < height; ++b)
+                    std::memcpy(y + (b0 + b) * z.O + o0, from + b * W, (size_t)width * sizeof(T));
+            }
+        }
     return failed ? -1 : 0;
 }
 

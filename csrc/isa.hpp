@@ -27,17 +27,13 @@ struct Kernels {
     const char* name;
     // The number of threads that run a region which asks for n_threads.
     int (*team)(int n_threads);
-    // Bytes of a plan.
-    size_t (*plan_bytes)(const Layer*);
-    // x (B, I), grid (I, G+1), mask (O, I) or null -> plan; inputs with no edge on are left out
-    int (*plan)(const Layer*, const void* x, const void* grid, const void* mask, char* plan);
-    // grid, plan, coef (O, I, K), and, each or null: weight (O, I), residual weight (O, I), mask (O, I)
-    // on both, u transposed (I, B) -> y (B, O)
-    int (*forward)(const Layer*, const void* grid, const char* plan, const void* c, const void* w,
+    // x (B, I), grid (I, G+1), coef (O, I, K), and, each or null: weight (O, I), residual weight (O, I),
+    // mask (O, I) on both, u transposed (I, B) -> y (B, O)
+    int (*forward)(const Layer*, const void* x, const void* grid, const void* c, const void* w,
                    const void* v, const void* mask, const void* u, int order, void* y);
     // And g (B, O) -> dx (B, I) by the derivative of order_x, dc (O, I, K) by that of order_c,
-    // dw (O, I), dv (O, I); each of the four may be null.
-    int (*backward)(const Layer*, const void* grid, const char* plan, const void* c, const void* w,
+    // dw (O, I), dv (O, I); each of the four may be null. Inputs with no edge on are left out.
+    int (*backward)(const Layer*, const void* x, const void* grid, const void* c, const void* w,
                     const void* v, const void* mask, const void* u, const void* g, int order_x, int order_c,
                     void* dx, void* dc, void* dw, void* dv);
 };

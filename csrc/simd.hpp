@@ -91,25 +91,35 @@ EDGEWISE_INLINE void lane_sums<double>(const Vec<double>* q, double* sums) {
 }
 #endif
 
+template <class T>
+struct Four {
+    typedef T V __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+    V a, b, c, d;
+
+    // Rows become columns.
+    EDGEWISE_INLINE void turn() {
+        const V ab0 = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab1 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        const V cd0 = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        a = __builtin_shufflevector(ab0, cd0, 0, 1, 4, 5), b = __builtin_shufflevector(ab0, cd0, 2, 3, 6, 7);
+        c = __builtin_shufflevector(ab1, cd1, 0, 1, 4, 5), d = __builtin_shufflevector(ab1, cd1, 2, 3, 6, 7);
+    }
+};
+
 // to[m][w] = from[w][m] for w < width; 0 for width <= w < W when filled. Rows of `to` are W apart.
 template <class T>
 static void transpose(const T* from, int64_t ld, int64_t m, int64_t width, T* to, int64_t W,
                       bool filled = true) {
-    typedef T V4 __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+    typedef typename Four<T>::V V4;
     int64_t w = 0;
     for (; w + 4 <= width; w += 4) {
         const T *a = from + w * ld, *b = a + ld, *c = b + ld, *d = c + ld;
         int64_t j = 0;
         for (; j + 4 <= m; j += 4) {
-            const V4 p = *(const V4*)(a + j), q = *(const V4*)(b + j);
-            const V4 r = *(const V4*)(c + j), s = *(const V4*)(d + j);
-            const V4 pq0 = {p[0], q[0], p[1], q[1]}, pq1 = {p[2], q[2], p[3], q[3]};
-            const V4 rs0 = {r[0], s[0], r[1], s[1]}, rs1 = {r[2], s[2], r[3], s[3]};
+            Four<T> four = {*(const V4*)(a + j), *(const V4*)(b + j), *(const V4*)(c + j), *(const V4*)(d + j)};
+            four.turn();
             T* out = to + j * W + w;
-            *(V4*)out = V4{pq0[0], pq0[1], rs0[0], rs0[1]};
-            *(V4*)(out + W) = V4{pq0[2], pq0[3], rs0[2], rs0[3]};
-            *(V4*)(out + 2 * W) = V4{pq1[0], pq1[1], rs1[0], rs1[1]};
-            *(V4*)(out + 3 * W) = V4{pq1[2], pq1[3], rs1[2], rs1[3]};
+            *(V4*)out = four.a, *(V4*)(out + W) = four.b;
+            *(V4*)(out + 2 * W) = four.c, *(V4*)(out + 3 * W) = four.d;
         }
         for (; j < m; ++j) {
             T* out = to + j * W + w;

@@ -35,12 +35,10 @@ from edgewise import kernels
 from edgewise.errors import InputError
 
 # The functions this module and the kernels beside it call; csrc/dispatch.cpp holds the same number.
-ABI = 3
+ABI = 4
 FILE = "libedgewise_kernels.so"
 # name, pointers, integers, pointers: the arguments of the functions in csrc/isa.hpp
 _KERNELS = (
-    ("edgewise_plan_bytes", 1, 0, 0),
-    ("edgewise_plan", 5, 0, 0),
     ("edgewise_forward", 8, 1, 1),
     ("edgewise_backward", 9, 2, 4),
 )
@@ -316,7 +314,6 @@ def _declare(handle: ctypes.CDLL) -> None:
         getattr(handle, name).restype = ctypes.c_char_p
     for name in ("edgewise_abi", "edgewise_openmp", "edgewise_use", "edgewise_team"):
         getattr(handle, name).restype = ctypes.c_int
-    handle.edgewise_plan_bytes.restype = ctypes.c_size_t
     pointer = ctypes.c_void_p
     for name, before, orders, after in _KERNELS:
         function = getattr(handle, name)

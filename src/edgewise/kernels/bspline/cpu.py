@@ -12,16 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from edgewise.kernels import memory, native
+from edgewise.kernels import native
 from edgewise.kernels.bspline.contract import Spline
 
 _OUTSIDE = {"linear": 0, "zero": 1, "clamp": 2}
 _RESIDUAL = {"zero": 0, "silu": 1, "identity": 2}
 # Below so many edge evaluations a second thread costs more than it brings.
 _WORTH_A_THREAD = 40_000
-# What a plan may hold when nothing is kept for a gradient.
-_PLAN_BYTES = 64 * 2**20
-_ROWS = 4096  # of a block of rows in csrc/plan.hpp
 
 
 class _Layer(ctypes.Structure):
@@ -88,35 +85,22 @@ def _done(status: int) -> None:
         raise MemoryError("the spline kernels could not get their work space")
 
 
-def plan(x: Tensor, grid: Tensor, O: int, kind: Kind, mask: Tensor | None = None) -> Tensor:
-    """The rows of every input sorted by interval, as bytes for ``run`` and ``gradients``.
-
-    Inputs that no edge of the mask (O, I) reads are left out.
-    """
-    layer, library = _layer(x, grid, O, kind), _library()
-    # of x's device, whatever torch's default one is
-    buffer = memory.lend(library.edgewise_plan_bytes(ctypes.byref(layer)))
-    _done(library.edgewise_plan(ctypes.byref(layer), _at(x), _at(grid), _at(mask), _at(buffer)))
-    return buffer
-
-
 def run(
     x: Tensor,
     grid: Tensor,
-    plan: Tensor,
     weights: Weights,
     kind: Kind,
     u: Tensor | None = None,
     order: int = 0,
 ) -> Tensor:
-    """y_bo = sum_i u_bi (scale_oi sum_k coef_oik B_k^(order)(x_bi) + scale_base_oi b(x_bi)): (B, O)."""
+    """y_bo = sum_i u_bi mask_oi (scale_oi sum_k coef_oik B_k^(order)(x_bi) + scale_base_oi b(x_bi))."""
     O = weights.coef.shape[0]
     y = x.new_empty(x.shape[0], O)
     columns = None if u is None else u.t().contiguous()
     _done(
         _library().edgewise_forward(
             ctypes.byref(_layer(x, grid, O, kind)),
-            *(_at(grid), _at(plan), *map(_at, _arrays(weights))),
+            *(_at(x), _at(grid), *map(_at, _arrays(weights))),
             *(_at(columns), order, _at(y)),
         )
     )
@@ -126,7 +110,6 @@ def run(
 def gradients(
     x: Tensor,
     grid: Tensor,
-    plan: Tensor,
     weights: Weights,
     kind: Kind,
     g: Tensor,
@@ -141,41 +124,28 @@ def gradients(
     _done(
         _library().edgewise_backward(
             ctypes.byref(_layer(x, grid, weights.coef.shape[0], kind)),
-            *(_at(grid), _at(plan), *map(_at, _arrays(weights))),
+            *(_at(x), _at(grid), *map(_at, _arrays(weights))),
             *(None, _at(g), 1, 0),
-            *(_at(tensor) for tensor in made),
+            *map(_at, made),
         )
     )
     return made[0], made[1], made[2], made[3]
-
-
-def mixed(x: Tensor, grid: Tensor, weights: Weights, kind: Kind) -> Tensor:
-    """``run`` for those who want no gradient: in pieces, so that the plan stays small."""
-    rows = max(_ROWS, _PLAN_BYTES // (4 * x.element_size() * max(x.shape[1], 1)))
-    parts = x.split(rows) if x.shape[0] > rows else (x,)
-    O = weights.coef.shape[0]
-    values = [
-        run(part, grid, plan(part, grid, O, kind, weights.mask), weights, kind) for part in parts
-    ]
-    return values[0] if len(values) == 1 else torch.cat(values)
 
 
 def forward(
     x: Tensor, grid: Tensor, c: Tensor, u: Tensor | None, order: int, spline: Spline
 ) -> Tensor:
     """F_r of the contract."""
-    kind = Kind(spline)
-    return run(x, grid, plan(x, grid, c.shape[0], kind), Weights(c), kind, u, order)
+    return run(x, grid, Weights(c), Kind(spline), u, order)
 
 
 def pull(x: Tensor, grid: Tensor, c: Tensor, g: Tensor, order: int, spline: Spline) -> Tensor:
     """D_r of the contract."""
-    kind, dx = Kind(spline), torch.empty_like(x)
-    sorted_rows = plan(x, grid, c.shape[0], kind)
+    dx = torch.empty_like(x)
     _done(
         _library().edgewise_backward(
-            ctypes.byref(_layer(x, grid, c.shape[0], kind)),
-            *(_at(grid), _at(sorted_rows), _at(c), None, None, None, None, _at(g), order, order),
+            ctypes.byref(_layer(x, grid, c.shape[0], Kind(spline))),
+            *(_at(x), _at(grid), _at(c), *(None,) * 4, _at(g), order, order),
             *(_at(dx), None, None, None),
         )
     )
@@ -186,14 +156,13 @@ def outer(
     x: Tensor, grid: Tensor, g: Tensor, u: Tensor | None, order: int, spline: Spline
 ) -> Tensor:
     """H_r of the contract."""
-    kind, O = Kind(spline), g.shape[1]
+    O = g.shape[1]
     dc = x.new_empty(O, x.shape[1], grid.shape[1] - 1 + spline.degree)
-    sorted_rows = plan(x, grid, O, kind)
     columns = None if u is None else u.t().contiguous()
     _done(
         _library().edgewise_backward(
-            ctypes.byref(_layer(x, grid, O, kind)),
-            *(_at(grid), _at(sorted_rows), *(None,) * 4, _at(columns), _at(g), order, order),
+            ctypes.byref(_layer(x, grid, O, Kind(spline))),
+            *(_at(x), _at(grid), *(None,) * 4, _at(columns), _at(g), order, order),
             *(None, _at(dc), None, None),
         )
     )

@@ -75,7 +75,7 @@ def mix(
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
             return _Mix.apply(*tensors, kind)
         x, grid, *weights = tensors
-        return cpu.mixed(x, grid, cpu.Weights(*weights), kind)
+        return cpu.run(x, grid, cpu.Weights(*weights), kind)
     x = torch.where((mask != 0).any(0), x, 0.0)  # 0 times infinity is not 0
     features = plain.features(x, grid, 0, spline)
     return mixed(features, x, coef, scale * mask, scale_base * mask, residual)
@@ -145,14 +145,13 @@ class _Mix(torch.autograd.Function):
     def forward(
         ctx: Any, x: Any, grid: Any, coef: Any, scale: Any, base: Any, mask: Any, kind: cpu.Kind
     ) -> Tensor:
-        plan = cpu.plan(x, grid, coef.shape[0], kind, mask)
-        ctx.save_for_backward(x, grid, coef, scale, base, mask, plan)
+        ctx.save_for_backward(x, grid, coef, scale, base, mask)
         ctx.kind = kind
-        return cpu.run(x, grid, plan, cpu.Weights(coef, scale, base, mask), kind)
+        return cpu.run(x, grid, cpu.Weights(coef, scale, base, mask), kind)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        x, grid, coef, scale, base, mask, plan = ctx.saved_tensors
+        x, grid, coef, scale, base, mask = ctx.saved_tensors
         to_x, _, to_coef, to_scale, to_base, *_ = ctx.needs_input_grad
         wanted = (to_x, to_coef, to_scale, to_base)
         if torch.is_grad_enabled() or not native.takes(g, x):
@@ -160,7 +159,7 @@ class _Mix(torch.autograd.Function):
                 made = _mix_gradients(x, grid, coef, scale, base, mask, ctx.kind, g, wanted)
         else:
             weights = cpu.Weights(coef, scale, base, mask)
-            made = cpu.gradients(x, grid, plan, weights, ctx.kind, g.contiguous(), wanted)
+            made = cpu.gradients(x, grid, weights, ctx.kind, g.contiguous(), wanted)
         dx, dc, dw, dv = made
         return dx, None, dc, dw, dv, None, None
 
