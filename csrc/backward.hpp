@@ -7,27 +7,25 @@
 namespace edgewise {
 namespace EDGEWISE_ISA {
 
-constexpr int kWide = kBytes == 64 ? 4 : 2;  // vectors of outputs a strip
-
 // X: dx is wanted, of PX powers; C: dc is wanted, of PC powers; RESIDUAL: with b(x); FACTOR: g u.
-template <class T, int PX, int PC, bool RESIDUAL, bool FACTOR>
-static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const Entry<T>* entry,
+template <class T, int NV, int PX, int PC, bool RESIDUAL, bool FACTOR>
+static void backward_run(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, const Entry<T>* entry,
                          const T* u, int64_t from, int64_t to, const Vec<T>* g,
-                         Vec<T> (&moments)[kMost][kWide], Vec<T>* dv, T* dx) {
+                         Vec<T> (&moments)[kMost][NV], Vec<T>* dv, T* dx) {
     typedef Vec<T> V;
-    V M[PC > 0 ? PC : 1][kWide], R[kWide];
-    for (int n = 0; n < kWide; ++n) {
+    V M[PC > 0 ? PC : 1][NV], R[NV];
+    for (int n = 0; n < NV; ++n) {
         for (int p = 0; p < PC; ++p) M[p][n] = V{};
         if (RESIDUAL && PC > 0) R[n] = dv[n];
     }
     auto visit = [&](int64_t e) __attribute__((always_inline)) -> V {
-        const V* row = g + (size_t)entry[e].row * kWide;
+        const V* row = g + (size_t)entry[e].row * NV;
         const V t = V{} + entry[e].t;
         const V ds = RESIDUAL && PX > 0 ? V{} + entry[e].ds : V{};
         V power = t;
         V spline = V{}, residual = V{};
         if (PX > 0)
-            for (int n = 0; n < kWide; ++n) {
+            for (int n = 0; n < NV; ++n) {
                 V last = RESIDUAL ? a[0][n] + v[n] * ds : a[0][n];
                 if (PX > 1) {
                     V slope = a[PX - 1][n];
@@ -36,15 +34,15 @@ static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const
                 }
                 if (n & 1) residual += last * row[n]; else spline += last * row[n];
             }
-        V h[kWide];
+        V h[NV];
         if (PC > 0) {
-            for (int n = 0; n < kWide; ++n) {
+            for (int n = 0; n < NV; ++n) {
                 h[n] = FACTOR ? row[n] * u[entry[e].row] : row[n];
                 M[0][n] += h[n];
                 if (RESIDUAL) R[n] += h[n] * entry[e].s;
             }
             for (int p = 1; p < PC; ++p) {
-                for (int n = 0; n < kWide; ++n) M[p][n] += h[n] * power;
+                for (int n = 0; n < NV; ++n) M[p][n] += h[n] * power;
                 power *= t;
             }
         }
@@ -69,27 +67,27 @@ static void backward_run(const Vec<T> (&a)[kMost][kWide], const Vec<T>* v, const
             dx[entry[e].row] += sum;
         }
     }
-    for (int n = 0; n < kWide; ++n) {
+    for (int n = 0; n < NV; ++n) {
         for (int p = 0; p < PC; ++p) moments[p][n] = M[p][n];
         if (RESIDUAL && PC > 0) dv[n] = R[n];
     }
 }
 
-template <class T>
+template <class T, int NV>
 struct Run {
-    const Vec<T> (&a)[kMost][kWide];
+    const Vec<T> (&a)[kMost][NV];
     const Vec<T>* v;
     const Entry<T>* entry;
     const T* u;
     int64_t from, to;
     const Vec<T>* g;
-    Vec<T> (&moments)[kMost][kWide];
+    Vec<T> (&moments)[kMost][NV];
     Vec<T>* dv;
     T* dx;
 
     template <int PX, int PC, bool RESIDUAL, bool FACTOR>
     void go() const {
-        backward_run<T, PX, PC, RESIDUAL, FACTOR>(a, v, entry, u, from, to, g, moments, dv, dx);
+        backward_run<T, NV, PX, PC, RESIDUAL, FACTOR>(a, v, entry, u, from, to, g, moments, dv, dx);
     }
     // P powers of the function, and one less, but one at least, of its derivative.
     template <int P>
@@ -107,10 +105,10 @@ struct Gradients {
 };
 
 // One strip of dc, dw and dv of some inputs: from outputs innermost to the arrays of the caller.
-template <class T>
-static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T* scratch, int64_t o0,
+template <class T, int NV>
+static void store(const Layer& z, const Tile<T, NV>& tile, T* dct, T* dvt, T* scratch, int64_t o0,
                   int64_t i0, int64_t inputs, bool add, const Gradients<T>& to) {
-    constexpr int W = Tile<T, kWide>::W;
+    constexpr int W = Tile<T, NV>::W;
     const int64_t K = tile.K, width = least<int64_t>(W, z.O - o0), at = o0 * z.I + i0;
     auto back = [&](const T* from, int64_t m, T* array, int64_t ld) {
         if (!add) return transpose(from, W, width, m, array, ld, false);
@@ -121,7 +119,7 @@ static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T*
     if (to.w) {
         T* dwt = scratch + kInputs * K * W;
         for (int64_t i = 0; i < inputs; ++i)
-            for (int n = 0; n < kWide; ++n) {
+            for (int n = 0; n < NV; ++n) {
                 Vec<T> sum = Vec<T>{};
                 for (int64_t k = 0; k < K; ++k)
                     sum += ((const Vec<T>*)(dct + (i * K + k) * W))[n] * ((const Vec<T>*)(tile.c + (i * K + k) * W))[n];
@@ -132,7 +130,7 @@ static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T*
     if (to.c) {
         for (int64_t i = 0; i < inputs; ++i)
             for (int64_t k = 0; k < K; ++k)
-                for (int n = 0; n < kWide; ++n)
+                for (int n = 0; n < NV; ++n)
                     ((Vec<T>*)(dct + (i * K + k) * W))[n] *= ((const Vec<T>*)(tile.w + i * W))[n];
         back(dct, inputs * K, to.c + at * K, z.I * K);
     }
@@ -143,20 +141,20 @@ static void store(const Layer& z, const Tile<T, kWide>& tile, T* dct, T* dvt, T*
 }
 
 // The runs of one class of one input over one strip of g.
-template <class T>
+template <class T, int NV>
 static void backward_class(const Layer& z, const Piece<T>* for_x, const Piece<T>* for_c,
-                           const Tile<T, kWide>& tile, int64_t i, int64_t cls, bool residual,
+                           const Tile<T, NV>& tile, int64_t i, int64_t cls, bool residual,
                            const Entry<T>* entry, const T* u, int64_t from, int64_t to, const Vec<T>* g,
                            T* dct, T* dvt, T* dx) {
     typedef Vec<T> V;
-    constexpr int W = Tile<T, kWide>::W;
+    constexpr int W = Tile<T, NV>::W;
     const int64_t at = (i * tile.K + first_function(z.G, cls)) * W;
-    V a[kMost][kWide], moments[kMost][kWide];
+    V a[kMost][NV], moments[kMost][NV];
     const int powers = for_c ? for_c->powers : for_x->powers;
     if (for_x)  // powers that the derivative has not are zero
-        to_powers<T, kWide>(z.degree, for_c ? most(1, powers - 1) : powers, for_x->M, tile.c + at, W,
+        to_powers<T, NV>(z.degree, for_c ? most(1, powers - 1) : powers, for_x->M, tile.c + at, W,
                             (const V*)(tile.w + i * W), a);
-    const Run<T> run{a, (const V*)(tile.v + i * W), entry, u, from, to, g, moments, (V*)(dvt + i * W), dx};
+    const Run<T, NV> run{a, (const V*)(tile.v + i * W), entry, u, from, to, g, moments, (V*)(dvt + i * W), dx};
     const bool x = for_x != nullptr, c = for_c != nullptr;
     switch (powers) {
         case 1: run.template kind<1>(x, c, residual); break;
@@ -169,7 +167,7 @@ static void backward_class(const Layer& z, const Piece<T>* for_x, const Piece<T>
     if (!for_c) return;
     for (int m = 0; m <= z.degree; ++m) {
         V* sum = (V*)(dct + at + m * W);
-        for (int n = 0; n < kWide; ++n) {
+        for (int n = 0; n < NV; ++n) {
             V q = sum[n];
             for (int p = 0; p < powers; ++p) q += moments[p][n] * for_c->M[p][m];
             sum[n] = q;
@@ -177,10 +175,10 @@ static void backward_class(const Layer& z, const Piece<T>* for_x, const Piece<T>
     }
 }
 
-template <class T>
+template <class T, int NV>
 static int run_backward(const Layer& z, const T* x, const T* grid, const Weights<T>& weights, const T* u,
                         const T* g, int order_x, int order_c, const Gradients<T>& to) {
-    typedef Tile<T, kWide> Tiles;
+    typedef Tile<T, NV> Tiles;
     constexpr int W = Tiles::W;
     const int64_t K = z.G + z.degree, strips = (z.O + W - 1) / W;
     const bool want_x = to.x != nullptr, want_c = to.c || to.w || to.v, residual = weights.v != nullptr;

@@ -23,7 +23,8 @@ static int team(int n_threads) {
 template <class T>
 static int forward_as(const Layer& z, const void* x, const void* grid, const Weights<T>& weights,
                       const void* u, int order, void* y) {
-    return run_forward<T>(z, (const T*)x, (const T*)grid, weights, (const T*)u, order, (T*)y);
+    const auto run = z.O <= Simd<T>::lanes ? run_forward<T, 1> : run_forward<T, kWide>;
+    return run(z, (const T*)x, (const T*)grid, weights, (const T*)u, order, (T*)y);
 }
 
 template <class T>
@@ -41,8 +42,9 @@ template <class T>
 static int backward_as(const Layer& z, const void* x, const void* grid, const Weights<T>& weights,
                        const void* u, const void* g, int order_x, int order_c, void* dx, void* dc, void* dw,
                        void* dv) {
-    return run_backward<T>(z, (const T*)x, (const T*)grid, weights, (const T*)u, (const T*)g, order_x,
-                           order_c, {(T*)dx, (T*)dc, (T*)dw, (T*)dv});
+    const auto run = z.O <= Simd<T>::lanes ? run_backward<T, 1> : run_backward<T, kWide>;
+    return run(z, (const T*)x, (const T*)grid, weights, (const T*)u, (const T*)g, order_x, order_c,
+               {(T*)dx, (T*)dc, (T*)dw, (T*)dv});
 }
 
 static int backward(const Layer* z, const void* x, const void* grid, const void* c, const void* w,

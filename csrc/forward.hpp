@@ -7,22 +7,21 @@
 namespace edgewise {
 namespace EDGEWISE_ISA {
 
-constexpr int kStrip = kBytes == 64 ? 4 : 2;  // vectors of outputs a strip
-constexpr int64_t kRowsOfStrip = 4096;        // of 256 bytes
+constexpr int kWide = kBytes == 64 ? 4 : 2;  // vectors of outputs a strip; 1 where they are enough
 
-template <class T, int POWERS, bool RESIDUAL, bool FACTOR>
-static void forward_run(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, const Entry<T>* entry,
+template <class T, int NV, int POWERS, bool RESIDUAL, bool FACTOR>
+static void forward_run(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, const Entry<T>* entry,
                         const T* u, int64_t from, int64_t to, Vec<T>* y) {
-    Vec<T> A[POWERS][kStrip], R[kStrip];
-    for (int n = 0; n < kStrip; ++n) {
+    Vec<T> A[POWERS][NV], R[NV];
+    for (int n = 0; n < NV; ++n) {
         for (int p = 0; p < POWERS; ++p) A[p][n] = a[p][n];
         R[n] = v[n];
     }
 #pragma GCC unroll 4
     for (int64_t e = from; e < to; ++e) {
         const T t = entry[e].t;
-        Vec<T>* row = y + (size_t)entry[e].row * kStrip;
-        for (int n = 0; n < kStrip; ++n) {
+        Vec<T>* row = y + (size_t)entry[e].row * NV;
+        for (int n = 0; n < NV; ++n) {
             if (FACTOR) {
                 Vec<T> phi = A[POWERS - 1][n];
                 for (int p = POWERS - 2; p >= 0; --p) phi = phi * t + A[p][n];
@@ -42,12 +41,12 @@ static void forward_run(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, const
     }
 }
 
-template <class T, int POWERS>
-static void forward_kind(const Vec<T> (&a)[kMost][kStrip], const Vec<T>* v, bool residual,
+template <class T, int NV, int POWERS>
+static void forward_kind(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, bool residual,
                          const Entry<T>* entry, const T* u, int64_t from, int64_t to, Vec<T>* y) {
-    if (u) forward_run<T, POWERS, false, true>(a, v, entry, u, from, to, y);
-    else if (residual) forward_run<T, POWERS, true, false>(a, v, entry, u, from, to, y);
-    else forward_run<T, POWERS, false, false>(a, v, entry, u, from, to, y);
+    if (u) forward_run<T, NV, POWERS, false, true>(a, v, entry, u, from, to, y);
+    else if (residual) forward_run<T, NV, POWERS, true, false>(a, v, entry, u, from, to, y);
+    else forward_run<T, NV, POWERS, false, false>(a, v, entry, u, from, to, y);
 }
 
 template <class T>
@@ -84,36 +83,36 @@ struct Tile {
     }
 };
 
-template <class T>
-static void forward_class(const Layer& z, const Piece<T>& piece, const Tile<T, kStrip>& tile, int64_t i,
+template <class T, int NV>
+static void forward_class(const Layer& z, const Piece<T>& piece, const Tile<T, NV>& tile, int64_t i,
                           int64_t cls, bool residual, const Entry<T>* entry, const T* u, int64_t from,
                           int64_t to, Vec<T>* y) {
-    constexpr int W = Tile<T, kStrip>::W;
-    Vec<T> a[kMost][kStrip];
-    to_powers<T, kStrip>(z.degree, piece.powers, piece.M,
+    constexpr int W = Tile<T, NV>::W;
+    Vec<T> a[kMost][NV];
+    to_powers<T, NV>(z.degree, piece.powers, piece.M,
                          tile.c + (i * tile.K + first_function(z.G, cls)) * W, W,
                          (const Vec<T>*)(tile.w + i * W), a);
     const Vec<T>* v = (const Vec<T>*)(tile.v + i * W);
     switch (piece.powers) {
-        case 1: return forward_kind<T, 1>(a, v, residual, entry, u, from, to, y);
-        case 2: return forward_kind<T, 2>(a, v, residual, entry, u, from, to, y);
-        case 3: return forward_kind<T, 3>(a, v, residual, entry, u, from, to, y);
-        case 4: return forward_kind<T, 4>(a, v, residual, entry, u, from, to, y);
-        case 5: return forward_kind<T, 5>(a, v, residual, entry, u, from, to, y);
-        default: return forward_kind<T, 6>(a, v, residual, entry, u, from, to, y);
+        case 1: return forward_kind<T, NV, 1>(a, v, residual, entry, u, from, to, y);
+        case 2: return forward_kind<T, NV, 2>(a, v, residual, entry, u, from, to, y);
+        case 3: return forward_kind<T, NV, 3>(a, v, residual, entry, u, from, to, y);
+        case 4: return forward_kind<T, NV, 4>(a, v, residual, entry, u, from, to, y);
+        case 5: return forward_kind<T, NV, 5>(a, v, residual, entry, u, from, to, y);
+        default: return forward_kind<T, NV, 6>(a, v, residual, entry, u, from, to, y);
     }
 }
 
-template <class T>
+template <class T, int NV>
 static int run_forward(const Layer& z, const T* x, const T* grid, const Weights<T>& weights, const T* u,
                        int order, T* y) {
-    typedef Tile<T, kStrip> Tiles;
+    typedef Tile<T, NV> Tiles;
     constexpr int W = Tiles::W;
     const int64_t K = z.G + z.degree, strips = (z.O + W - 1) / W;
     // A task is some rows and up to four strips; its part of y fits the second-level cache, and its
     // rows are sorted once for all of its strips.
     const int64_t together = most<int64_t>(1, least<int64_t>(4, strips));
-    int64_t rows = kRowsOfStrip * 256 / (W * (int64_t)sizeof(T)) / together;
+    int64_t rows = 4096 * 256 / (W * (int64_t)sizeof(T)) / together;
     while (rows > 256 && (z.B + rows - 1) / rows * ((strips + together - 1) / together) < z.threads) rows /= 2;
     rows = most<int64_t>(16, least(rows, (z.B + 15) / 16 * 16));
     const int64_t row_tasks = (z.B + rows - 1) / rows;

@@ -63,11 +63,11 @@ class Nodes(nn.Module):
         return list(u[..., self.n_sum :].split(list(self.arities), dim=-1)) if self.arities else []
 
     def forward(self, s: Tensor) -> Tensor:
-        u = self.sum_scale * s + self.sum_bias
+        u = torch.addcmul(self.sum_bias, self.sum_scale, s)
         if self.arities:
             products = torch.stack([block.prod(-1) for block in self.blocks(u)], dim=-1)
             u = torch.cat([u[..., : self.n_sum], products], dim=-1)
-        return self.node_scale * u + self.node_bias
+        return torch.addcmul(self.node_bias, self.node_scale, u)
 
     def pull_back(self, s: Tensor, S: Tensor) -> Tensor:
         """Sensitivities to the nodes (B, Y, nodes) -> sensitivities to the sums s (B, Y, sums)."""
