@@ -13,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from edgewise.kernels import native
+from edgewise.kernels.bspline import ops
 from edgewise.kernels.bspline.contract import Spline
 from edgewise.kernels.bspline.reference import dense
 
@@ -212,3 +214,20 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path: Path):
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["True"] * 10
+
+
+def test_gradients_of_every_order_go_through_these_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    if DEVICE == "cpu":
+        monkeypatch.setattr(native, "takes", lambda *tensors: False)
+        monkeypatch.setattr(native, "takes_gpu", lambda *tensors: True)
+    spline = Spline(3, True, "linear")
+    a = Case(spline, 0, B=2, I=1, O=1, G=2).arguments
+    x, grid, c = (a[name].to(DEVICE) for name in ("x", "grid", "c"))
+    x, c = (tensor.requires_grad_() for tensor in (x, c))
+
+    def value(x: Tensor, c: Tensor) -> Tensor:
+        return ops.forward(x, grid, c, None, 0, spline)
+
+    assert value(x, c).grad_fn.name() == "_ForwardBackward"  # type: ignore[union-attr]
+    assert torch.autograd.gradcheck(value, (x, c))
+    assert torch.autograd.gradgradcheck(value, (x, c))

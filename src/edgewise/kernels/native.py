@@ -188,6 +188,18 @@ def takes(*tensors: torch.Tensor | None) -> bool:
     return True
 
 
+def takes_gpu(*tensors: torch.Tensor | None) -> bool:
+    """As ``takes``, for Triton's kernels and plain CUDA tensors."""
+    given = [tensor for tensor in tensors if tensor is not None]
+    return (
+        all(type(t) in _PLAIN and t.is_cuda and t.dtype in _DTYPES for t in given)
+        and len({tensor.dtype for tensor in given}) == 1
+        and eager()
+        and _chosen().reason != "EDGEWISE_KERNEL=reference"
+        and find_spec("triton") is not None
+    )
+
+
 @contextmanager
 def using(name: str) -> Iterator[None]:
     """Within the block, the whole process uses what EDGEWISE_KERNEL=name would.

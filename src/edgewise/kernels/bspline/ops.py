@@ -28,16 +28,16 @@ def forward(
 ) -> Tensor:
     """F_r (B, O), differentiable in x, c and u."""
     check(x, grid, spline, order, c=c, u=u)
-    if native.takes(x, grid, c, u) and not grid.requires_grad:
-        return _Forward.apply(*_dense(x, grid, c, u), order, spline)
+    if (backend := _backend(x, grid, c, u)) is not None:
+        return _Forward.apply(*_dense(x, grid, c, u), order, spline, backend)
     return plain.forward(x, grid, c, u, order, spline)
 
 
 def pull(x: Tensor, grid: Tensor, c: Tensor, g: Tensor, order: int, spline: Spline) -> Tensor:
     """D_r (B, I), differentiable in x, c and g."""
     check(x, grid, spline, order, c=c, g=g)
-    if native.takes(x, grid, c, g) and not grid.requires_grad:
-        return _Pull.apply(*_dense(x, grid, c, g), order, spline)
+    if (backend := _backend(x, grid, c, g)) is not None:
+        return _Pull.apply(*_dense(x, grid, c, g), order, spline, backend)
     return plain.pull(x, grid, c, g, order, spline)
 
 
@@ -46,8 +46,8 @@ def outer(
 ) -> Tensor:
     """H_r (O, I, K), differentiable in x, g and u."""
     check(x, grid, spline, order, g=g, u=u)
-    if native.takes(x, grid, g, u) and not grid.requires_grad:
-        return _Outer.apply(*_dense(x, grid, g, u), order, spline)
+    if (backend := _backend(x, grid, g, u)) is not None:
+        return _Outer.apply(*_dense(x, grid, g, u), order, spline, backend)
     return plain.outer(x, grid, g, u, order, spline)
 
 
@@ -67,8 +67,8 @@ def mix(
     that no edge reads may hold anything, NaN too. Differentiable in all but grid and mask.
     """
     check(x, grid, spline, c=coef, scale=scale, scale_base=scale_base, mask=mask)
-    held = grid.requires_grad or mask.requires_grad
-    if native.takes(x, grid, coef, scale, scale_base, mask) and not held:
+    backend = _backend(x, grid, coef, scale, scale_base, mask)
+    if backend is cpu and not mask.requires_grad:
         kind = cpu.Kind(spline, residual)
         base = None if residual == "zero" else scale_base
         tensors = _dense(x, grid, coef, scale, base, mask)
@@ -77,8 +77,24 @@ def mix(
         x, grid, *weights = tensors
         return cpu.run(x, grid, cpu.Weights(*weights), kind)
     x = torch.where((mask != 0).any(0), x, 0.0)  # 0 times infinity is not 0
-    features = plain.features(x, grid, 0, spline)
-    return mixed(features, x, coef, scale * mask, scale_base * mask, residual)
+    scale, scale_base = scale * mask, scale_base * mask
+    if backend is None:
+        return mixed(plain.features(x, grid, 0, spline), x, coef, scale, scale_base, residual)
+    y = forward(x, grid, coef * scale[..., None], None, 0, spline)
+    return y if residual == "zero" else y + RESIDUALS[residual][0](x) @ scale_base.T
+
+
+def _backend(x: Tensor, grid: Tensor, *others: Tensor | None) -> Any:
+    """The module whose kernels compute with these tensors, or None for the plain functions."""
+    if grid.requires_grad:
+        return None
+    if native.takes(x, grid, *others):
+        return cpu
+    if native.takes_gpu(x, grid, *others):
+        from edgewise.kernels.bspline import triton  # heavy, and only where there is a GPU
+
+        return triton
+    return None
 
 
 def _dense(*tensors: Any) -> tuple[Any, ...]:
@@ -91,10 +107,12 @@ def _times(factor: Tensor | None, value: Tensor) -> Tensor:
 
 class _Forward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Any, grid: Any, c: Any, u: Any, order: int, spline: Spline) -> Tensor:
+    def forward(
+        ctx: Any, x: Any, grid: Any, c: Any, u: Any, order: int, spline: Spline, backend: Any
+    ) -> Tensor:
         ctx.save_for_backward(x, grid, c, u)
-        ctx.order, ctx.spline = order, spline
-        return cpu.forward(x, grid, c, u, order, spline)
+        ctx.order, ctx.spline, backend = static
+        return backend.forward(x, grid, c, u, ctx.order, ctx.spline)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -103,15 +121,17 @@ class _Forward(torch.autograd.Function):
         dx = _times(u, pull(x, grid, c, g, r + 1, spline)) if to_x else None
         dc = outer(x, grid, g, u, r, spline) if to_c else None
         du = pull(x, grid, c, g, r, spline) if to_u else None
-        return dx, None, dc, du, None, None
+        return dx, None, dc, du, None, None, None
 
 
 class _Pull(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Any, grid: Any, c: Any, g: Any, order: int, spline: Spline) -> Tensor:
+    def forward(
+        ctx: Any, x: Any, grid: Any, c: Any, g: Any, order: int, spline: Spline, backend: Any
+    ) -> Tensor:
         ctx.save_for_backward(x, grid, c, g)
-        ctx.order, ctx.spline = order, spline
-        return cpu.pull(x, grid, c, g, order, spline)
+        ctx.order, ctx.spline, backend = static
+        return backend.pull(x, grid, c, g, ctx.order, ctx.spline)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:
@@ -120,15 +140,17 @@ class _Pull(torch.autograd.Function):
         dx = v * pull(x, grid, c, g, r + 1, spline) if to_x else None
         dc = outer(x, grid, g, v, r, spline) if to_c else None
         dg = forward(x, grid, c, v, r, spline) if to_g else None
-        return dx, None, dc, dg, None, None
+        return dx, None, dc, dg, None, None, None
 
 
 class _Outer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Any, grid: Any, g: Any, u: Any, order: int, spline: Spline) -> Tensor:
+    def forward(
+        ctx: Any, x: Any, grid: Any, g: Any, u: Any, order: int, spline: Spline, backend: Any
+    ) -> Tensor:
         ctx.save_for_backward(x, grid, g, u)
-        ctx.order, ctx.spline = order, spline
-        return cpu.outer(x, grid, g, u, order, spline)
+        ctx.order, ctx.spline, backend = static
+        return backend.outer(x, grid, g, u, ctx.order, ctx.spline)
 
     @staticmethod
     def backward(ctx: Any, V: Tensor) -> Any:
@@ -137,7 +159,7 @@ class _Outer(torch.autograd.Function):
         dx = _times(u, pull(x, grid, V, g, r + 1, spline)) if to_x else None
         dg = forward(x, grid, V, u, r, spline) if to_g else None
         du = pull(x, grid, V, g, r, spline) if to_u else None
-        return dx, None, dg, du, None, None
+        return dx, None, dg, du, None, None, None
 
 
 class _Mix(torch.autograd.Function):
