@@ -111,8 +111,8 @@ class _Forward(torch.autograd.Function):
         ctx: Any, x: Any, grid: Any, c: Any, u: Any, order: int, spline: Spline, backend: Any
     ) -> Tensor:
         ctx.save_for_backward(x, grid, c, u)
-        ctx.order, ctx.spline, backend = static
-        return backend.forward(x, grid, c, u, ctx.order, ctx.spline)
+        ctx.order, ctx.spline = order, spline
+        return backend.forward(x, grid, c, u, order, spline)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -130,8 +130,8 @@ class _Pull(torch.autograd.Function):
         ctx: Any, x: Any, grid: Any, c: Any, g: Any, order: int, spline: Spline, backend: Any
     ) -> Tensor:
         ctx.save_for_backward(x, grid, c, g)
-        ctx.order, ctx.spline, backend = static
-        return backend.pull(x, grid, c, g, ctx.order, ctx.spline)
+        ctx.order, ctx.spline = order, spline
+        return backend.pull(x, grid, c, g, order, spline)
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:
@@ -149,8 +149,8 @@ class _Outer(torch.autograd.Function):
         ctx: Any, x: Any, grid: Any, g: Any, u: Any, order: int, spline: Spline, backend: Any
     ) -> Tensor:
         ctx.save_for_backward(x, grid, g, u)
-        ctx.order, ctx.spline, backend = static
-        return backend.outer(x, grid, g, u, ctx.order, ctx.spline)
+        ctx.order, ctx.spline = order, spline
+        return backend.outer(x, grid, g, u, order, spline)
 
     @staticmethod
     def backward(ctx: Any, V: Tensor) -> Any:

@@ -18,10 +18,11 @@ from edgewise.kernels.residual import full_precision
 def features(x: Tensor, grid: Tensor, order: int, spline: Spline) -> Tensor:
     """B_k^(order)(x): (B, I, K)."""
     dtype = torch.promote_types(x.dtype, torch.float32)
-    dense = reference.dense(
-        *(x.to(dtype), grid.to(dtype), spline.degree, order),
-        *(spline.extrapolation, spline.uniform),
-    )
+    with full_precision(x):
+        dense = reference.dense(
+            *(x.to(dtype), grid.to(dtype), spline.degree, order),
+            *(spline.extrapolation, spline.uniform),
+        )
     return dense.to(x.dtype)
 
 

@@ -8,7 +8,6 @@ they come from de Boor's triangle on local knots (C. de Boor, *A Practical Guide
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import lru_cache
 from math import comb, factorial
 
 import torch
@@ -73,8 +72,7 @@ def local_values(x: Tensor, grid: Tensor, degree: int, order: int, index: Tensor
     return values
 
 
-@lru_cache
-def cardinal(degree: int) -> tuple[tuple[float, ...], ...]:
+def _cardinal(degree: int) -> tuple[tuple[float, ...], ...]:
     """Monomial coefficients [power p][function n] of the k+1 pieces on uniform knots, t in [0, 1].
 
     Piece n of the cardinal B-spline: B_n(t) = sum_p M[p][n] t^p, from the truncated-power form
@@ -88,6 +86,10 @@ def cardinal(degree: int) -> tuple[tuple[float, ...], ...]:
             for p in range(k + 1):
                 M[p][n] += sign * comb(k, p) * (k - n - j) ** (k - p)
     return tuple(tuple(float(value) for value in row) for row in M)
+
+
+# By degree; a table, because a compiler of torch's warns of functions that keep what they have made.
+_CARDINAL = tuple(_cardinal(degree) for degree in range(6))
 
 
 def uniform_values(
@@ -105,7 +107,7 @@ def uniform_values(
     powers = [torch.ones_like(t)]
     for _ in range(k):
         powers.append(powers[-1] * t)
-    M = torch.tensor(cardinal(k), dtype=x.dtype, device=x.device)
+    M = torch.tensor(_CARDINAL[k], dtype=x.dtype, device=x.device)
     values = []
     for order in orders:
         if order > k:
