@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from edgewise.bases.base import Basis, Tensors, check_count
 from edgewise.errors import InputError
 from edgewise.kernels.bspline import ops, plain
-from edgewise.kernels.bspline.contract import EXTRAPOLATIONS, Spline
+from edgewise.kernels.bspline.contract import Spline
 
 # Below this share of the mean spacing two knots count as one; see ``adapt``.
 _LEAST_SPACING = 1e-2
@@ -38,6 +37,8 @@ class BSpline(Basis):
     range: tuple[float, float] = (-1.0, 1.0)
     extrapolation: str = "linear"
     grid_eps: float = 1.0
+    # what the kernels need to know of this basis
+    spline: Spline = field(init=False, repr=False, compare=False)
 
     family: ClassVar[str] = "bspline"
     tensor_names: ClassVar[tuple[str, ...]] = ("grid",)
@@ -46,12 +47,10 @@ class BSpline(Basis):
         check_count("grid", self.grid, 1)
         check_count("degree", self.degree, 1, 5)
         object.__setattr__(self, "range", _pair(self.range))
-        if self.extrapolation not in EXTRAPOLATIONS:
-            raise InputError(
-                f"extrapolation is {self.extrapolation!r}; expected one of {EXTRAPOLATIONS}."
-            )
         if not 0.0 <= self.grid_eps <= 1.0:
             raise InputError(f"grid_eps is {self.grid_eps}; expected a number from 0 to 1.")
+        even = self.grid_eps == 1.0
+        object.__setattr__(self, "spline", Spline(self.degree, even, self.extrapolation))
 
     @property
     def size(self) -> int:
@@ -60,11 +59,6 @@ class BSpline(Basis):
     def tensors(self, in_features: int, **factory: Any) -> dict[str, Tensor]:
         knots = torch.linspace(*self.range, self.grid + 1, **factory)
         return {"grid": knots.repeat(in_features, 1)}
-
-    @cached_property
-    def spline(self) -> Spline:
-        """What the kernels need to know of this basis."""
-        return Spline(self.degree, self.grid_eps == 1.0, self.extrapolation)
 
     def features(self, x: Tensor, tensors: Tensors, order: int = 0) -> Tensor:
         return plain.features(x, tensors["grid"], order, self.spline)
