@@ -67,11 +67,10 @@ static void make_piece(const Layer& z, const T* grid, int64_t cls, int r, Piece<
     }
     if (outside && (z.outside == kZero || (z.outside == kClamp && r > 0) || r > 1)) return;
     const int64_t j = first_function(G, cls);
-    const double middle = z.uniform ? 0.0 : ((double)grid[j] + (double)grid[j + 1]) / 2;
     const double step = z.uniform ? h : (double)grid[j + 1] - (double)grid[j];
     double local[2 * kMost], poly[kMost][kMost + 1];
     for (int n = 0; n < 2 * k; ++n)
-        local[n] = z.uniform ? n - k + 0.5 : (knot(grid, G, j - k + 1 + n) - middle) / step;
+        local[n] = z.uniform ? n - k + 0.5 : (knot(grid, G, j - k + 1 + n) - (double)grid[j]) / step - 0.5;
     de_boor(local, k, poly);
     if (!outside) {
         piece.powers = most(1, k - r + 1);
