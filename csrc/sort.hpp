@@ -175,7 +175,9 @@ class Sorter {
     }
     // Inputs whose orders are kept at once, so that they stay in the cache until they are used.
     static int64_t kept(int64_t rows) {
-        return least(kInputs, most<int64_t>(1, (1 << 17) / (rows * (int64_t)sizeof(Entry<T>))));
+        int64_t inputs = kInputs;  // halved, so that they divide those that are loaded together
+        while (inputs > 1 && inputs * rows * (int64_t)sizeof(Entry<T>) > 1 << 17) inputs /= 2;
+        return inputs;
     }
     Sorter(const Layer& layer, Cut& cut, int64_t rows)
         : z(layer), classes(layer.G + 4), pitch(rows + 64 / (int64_t)sizeof(T)) {
