@@ -255,9 +255,8 @@ static int run_backward(const Layer& z, const T* x, const T* grid, const Weights
             }
             if (want_x) {
                 T* dx = to.x + b0 * z.I + i0;
-                for (int64_t c = 0; c < height; c += 16)
-                    for (int64_t b = c; b < least(height, c + 16); ++b)
-                        for (int64_t i = 0; i < inputs; ++i) dx[b * z.I + i] = dxt[i * pitch + b];
+                for (int64_t c = 0; c < height; c += 64)
+                    transpose(dxt + c, pitch, least<int64_t>(64, height - c), inputs, dx + c * z.I, z.I, false);
             }
         }
     }

@@ -141,13 +141,11 @@ def threads() -> int:
 
 def _array(tensor: torch.Tensor) -> bool:
     """Whether the tensor is its values, in this processor's memory, and nothing else."""
-    return (
-        type(tensor) in _PLAIN
-        and tensor.is_cpu
-        and _has_storage(tensor)  # not so when sparse, or batched by autograd
-        and not tensor.is_neg()  # its memory holds the opposite
-        and not tensor._is_zerotensor()  # it has none
-    )
+    kind = type(tensor)
+    if kind not in _PLAIN or not tensor.is_cpu or not _has_storage(tensor):  # as sparse ones have not
+        return False
+    # What autograd makes on its way may hold the opposite of its memory, or have none.
+    return kind is torch.nn.Parameter or not (tensor.is_neg() or tensor._is_zerotensor())
 
 
 def eager(*tensors: torch.Tensor) -> bool:
