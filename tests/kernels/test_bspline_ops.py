@@ -89,6 +89,32 @@ def test_sizes_that_fill_no_vector_and_more_than_one_block(backend, uniform):
             assert error(run(op, k), expected) <= ROUNDING, (op, spline, order, sizes)
 
 
+@native_only
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_work_shared_by_threads(dtype):
+    """Sizes that are worth several threads; outputs in one to nine strips of each vector length."""
+    before = torch.get_num_threads()
+    bound = ROUNDING if dtype is torch.float64 else 1e-5
+    try:
+        for turn, (B, O) in enumerate([(2730, 17), (2729, 33), (9001, 40), (700, 72), (300, 130)]):
+            k = case(Spline(1 + turn, bool(turn % 2), "linear"), 0, (B, 18 + turn, O, 5)).to(dtype)
+            expected = {op: truth(op, k) for op in OPS}
+            for isa in ISAS:
+                for threads in (1, 2, 3, 4):
+                    torch.set_num_threads(threads)
+                    with native.using(isa):
+                        for op in OPS:
+                            assert error(run(op, k), expected[op]) <= bound, (
+                                op,
+                                B,
+                                O,
+                                isa,
+                                threads,
+                            )
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("sizes", [(0, 2, 3, 4), (5, 0, 3, 4), (5, 2, 0, 4), (0, 0, 0, 1)])
 def test_nothing_gives_zeros(backend, sizes):
     for op in OPS:

@@ -63,8 +63,8 @@ def mix(
 ) -> Tensor:
     """y_bo = sum_i mask_oi [scale_oi sum_k coef_oik B_k(x_bi) + scale_base_oi b(x_bi)], (B, O).
 
-    residual: the name of b in RESIDUALS. An input
-    that no edge reads may hold anything, NaN too. Differentiable in all but grid and mask.
+    residual: the name of b in RESIDUALS. An input that no edge reads may hold anything, NaN too. On
+    the fast path differentiable in all but grid and mask; where one of them is learnt, by torch alone.
     """
     check(x, grid, spline, c=coef, scale=scale, scale_base=scale_base, mask=mask)
     backend = _backend(x, grid, coef, scale, scale_base, mask)
@@ -81,7 +81,10 @@ def mix(
     if backend is None:
         return mixed(plain.features(x, grid, 0, spline), x, coef, scale, scale_base, residual)
     y = forward(x, grid, coef * scale[..., None], None, 0, spline)
-    return y if residual == "zero" else y + RESIDUALS[residual][0](x) @ scale_base.T
+    if residual == "zero":
+        return y
+    with full_precision(x):
+        return y + RESIDUALS[residual][0](x) @ scale_base.T
 
 
 def _backend(x: Tensor, grid: Tensor, *others: Tensor | None) -> Any:
