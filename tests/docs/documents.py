@@ -9,7 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")],
+    [
+        *(*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")),
+        *ROOT.glob("src/edgewise/**/*.md"),
+    ],
     key=lambda path: path.relative_to(ROOT).as_posix(),
 )
 
