@@ -6,8 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from edgewise import __version__
+from edgewise import __version__, kernel_info
 from edgewise.cli.main import app
+from edgewise.kernels import native
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 GROUP = typer.main.get_command(app)
@@ -56,3 +57,12 @@ def test_info():
     assert ran.exit_code == 0
     for word in ("edgewise", "torch", "threads", "gpu", "python"):
         assert word in ran.stdout
+    assert ran.stdout.endswith(f"\n\n{kernel_info()}\n")
+
+
+def test_info_says_which_kernels_there_are_when_others_are_asked_for(monkeypatch):
+    monkeypatch.setattr(native, "_choice", None)
+    monkeypatch.setenv("EDGEWISE_KERNEL", "v9")
+    ran = run("info")
+    assert ran.exit_code == 2
+    assert "torch threads" in ran.stdout and "v9" in ran.stderr and "reference" in ran.stderr

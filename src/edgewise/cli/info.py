@@ -7,6 +7,8 @@ import platform
 
 import typer
 
+from edgewise.cli.failures import plain_failures
+
 
 def version() -> str:
     """The installed version."""
@@ -14,7 +16,7 @@ def version() -> str:
 
 
 def info() -> None:
-    """Print versions, threads and devices, for a bug report.
+    """Print versions, devices, threads and kernels, for a bug report.
 
     \b
     Example:
@@ -22,18 +24,23 @@ def info() -> None:
     """
     import torch
 
+    from edgewise import kernel_info
+
     lines = {
         "edgewise": version(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "torch": torch.__version__,
-        "threads": str(torch.get_num_threads()),
+        "torch threads": str(torch.get_num_threads()),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }
     for package in ("numpy", "scipy", "sympy", "pandas", "matplotlib", "safetensors", "pyarrow"):
         lines[package] = _installed(package)
     for name, value in lines.items():
-        typer.echo(f"{name:<12}{value}")
+        typer.echo(f"{name:<14}{value}")
+    typer.echo()
+    with plain_failures(debug=False):  # EDGEWISE_KERNEL may name what there is not here
+        typer.echo(kernel_info())
 
 
 def _installed(package: str) -> str:
