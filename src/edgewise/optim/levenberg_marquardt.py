@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edgewise.optim import symmetric
+
 Linearise = Callable[[Tensor], tuple[float, Tensor, Tensor]]
 
 _LAMBDA_MIN, _LAMBDA_MAX = 1e-16, 1e16
@@ -95,9 +97,10 @@ def _descend(
     D = diagonal.clamp_min(float(diagonal.max()) * 1e-8 + 1e-300)
     damping = max(damping, _LAMBDA_MIN)
     while damping <= _LAMBDA_MAX:
-        factor, info = torch.linalg.cholesky_ex(H + torch.diag(damping * D))
-        if int(info) == 0:
-            delta = torch.cholesky_solve(-g[:, None], factor)[:, 0]
+        A = H.clone(memory_format=torch.contiguous_format)
+        A.diagonal().add_(damping * D)
+        delta = symmetric.solve(A, -g)
+        if delta is not None:
             trial = theta + delta
             trial_value = loss(trial)
             if math.isfinite(trial_value) and trial_value < value:
