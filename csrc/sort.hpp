@@ -92,6 +92,7 @@ static int64_t classify_in_registers(const float* x, int64_t n, const float* gri
         const __mmask16 upper = _mm512_cmpge_epi32_mask(j, _mm512_set1_epi32(32));
         return _mm512_mask_mov_ps(lower, upper, _mm512_permutex2var_ps(k2, j, k3));
     };
+    const __m512 high = _mm512_set1_ps(grid[G]), largest = _mm512_set1_ps(3.40282347e38f);
     const __m512i one = _mm512_set1_epi32(1), last = _mm512_set1_epi32(G);
     int64_t b = 0;
     for (; b + 16 <= n; b += 16) {
@@ -104,8 +105,17 @@ static int64_t classify_in_registers(const float* x, int64_t n, const float* gri
         const __mmask16 late = _mm512_cmp_ps_mask(v, knot(next), _CMP_GE_OQ) &
                                _mm512_cmplt_epi32_mask(next, last);
         j = _mm512_mask_mov_epi32(j, late, next);
-        _mm512_storeu_ps(t + b, (v - knot(j)) * rate - 0.5f);
-        _mm512_storeu_si512(cls + b, _mm512_add_epi32(j, one));
+        __m512 at = (v - knot(j)) * rate - 0.5f;
+        j = _mm512_add_epi32(j, one);
+        const __mmask16 left = _mm512_cmp_ps_mask(v, low, _CMP_LT_OQ);
+        const __mmask16 right = _mm512_cmp_ps_mask(v, high, _CMP_GT_OQ);
+        const __mmask16 number = _mm512_cmp_ps_mask(_mm512_abs_ps(v), largest, _CMP_LE_OQ);
+        at = _mm512_mask_mov_ps(at, left, (v - low) * rate);
+        at = _mm512_mask_mov_ps(at, right, (v - high) * rate);
+        j = _mm512_mask_mov_epi32(j, left, _mm512_setzero_si512());
+        j = _mm512_mask_mov_epi32(j, right, _mm512_set1_epi32(G + 1));
+        _mm512_storeu_ps(t + b, _mm512_maskz_mov_ps(number, at));
+        _mm512_storeu_si512(cls + b, _mm512_mask_mov_epi32(_mm512_set1_epi32(G + 2), number, j));
     }
     return b;
 }
@@ -116,10 +126,10 @@ template <class T>
 static void classify(const Layer& z, const T* x, int64_t n, const T* grid, int32_t* cls, T* t) {
     const int32_t G = (int32_t)z.G;
     const T low = grid[0], high = grid[G], rate = (T)G / (high - low);
+    int64_t done = 0;
     if (z.uniform) {
         // Far more than rounding, so that the guess errs to the left only, and by one interval.
         const T bias = T(0.01), last = (T)(G - 1);
-        int64_t done = 0;
 #if defined(__AVX512F__)
         if (sizeof(T) == 4 && G < 64)
             done = classify_in_registers((const float*)x, n, (const float*)grid, G, (float)rate, (float)bias,
@@ -155,11 +165,15 @@ static void classify(const Layer& z, const T* x, int64_t n, const T* grid, int32
     }
     const T largest = sizeof(T) == 4 ? (T)3.40282347e38 : (T)1.7976931348623157e308;
 #pragma omp simd
-    for (int64_t b = 0; b < n; ++b) {
-        const T v = x[b];
-        const bool left = v < low, right = v > high, number = v <= largest && v >= -largest;
-        t[b] = !number ? T(0) : left ? (v - low) * rate : right ? (v - high) * rate : t[b];
-        cls[b] = !number ? G + 2 : left ? 0 : right ? G + 1 : cls[b];
+    for (int64_t b = done; b < n; ++b) {
+        // Chosen among values that are all computed, so that nothing branches.
+        const T v = x[b], below = (v - low) * rate, above = (v - high) * rate;
+        T at = t[b];
+        int32_t c = cls[b];
+        at = v < low ? below : at, c = v < low ? 0 : c;
+        at = v > high ? above : at, c = v > high ? G + 1 : c;
+        const bool number = v <= largest && v >= -largest;
+        t[b] = number ? at : T(0), cls[b] = number ? c : G + 2;
     }
 }
 
