@@ -2,6 +2,7 @@
 # make test    style, types and tests
 # make lint    style and types only
 # make sanitize   tests of the kernels with every memory access and undefined behaviour checked
+# make fuzz    10,000 random shapes through the kernels, checked in the same way
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 WHAT := pyproject.toml constraints.txt CMakeLists.txt $(wildcard csrc/*)
 
-.PHONY: demo test lint sanitize
+.PHONY: demo test lint sanitize fuzz sanitized
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -27,14 +28,21 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-TESTS ?= tests/kernels
 # Leaks are Python's and torch's; what the kernels allocate is seen by the other checks.
-sanitize: $(INSTALLED_DEV)
+CHECKED = EDGEWISE_LIBRARY=build/sanitize/libedgewise_kernels.so ASAN_OPTIONS=detect_leaks=0 \
+	LD_PRELOAD=$$($(CXX) -print-file-name=libasan.so)
+TESTS ?= tests/kernels
+SHAPES ?= 10000
+
+sanitize: sanitized
+	$(CHECKED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
+
+fuzz: sanitized
+	$(CHECKED) $(BIN)/python tests/kernels/fuzz_shapes.py $(SHAPES)
+
+sanitized: $(INSTALLED_DEV)
 	cmake -S . -B build/sanitize -DEDGEWISE_SANITIZE=ON
 	cmake --build build/sanitize
-	EDGEWISE_LIBRARY=build/sanitize/libedgewise_kernels.so ASAN_OPTIONS=detect_leaks=0 \
-		LD_PRELOAD=$$($(CXX) -print-file-name=libasan.so) OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest $(TESTS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -164,3 +168,16 @@ def no_plain(monkeypatch: object) -> Iterator[None]:
         for name in (*OPS, "features"):
             patch.setattr(plain, name, refuse)
         yield
+
+
+def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What ``python`` with the arguments does, in two minutes at most; it can import what lies here."""
+    here = str(Path(__file__).parent)
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, *(["-S"] if sys.flags.no_site else []), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+    )
