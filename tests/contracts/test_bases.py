@@ -63,6 +63,33 @@ def test_each_derivative_is_that_of_the_one_before(basis):
 
 
 @every_basis
+def test_the_local_functions_are_all_that_differ_from_zero(basis):
+    tensors = adapted(basis)
+    ends = torch.stack(basis.range_of(tensors))
+    x = torch.cat([across(basis, tensors, 257, beyond=0.3), ends])
+    values, first = basis.local(x, tensors)
+    B, I, n = values.shape
+    columns = first[..., None] + torch.arange(n)
+    spread = torch.zeros(B, I, basis.size, dtype=x.dtype).scatter(-1, columns, values)
+    torch.testing.assert_close(spread, basis.features(x, tensors), rtol=1e-12, atol=1e-13)
+    x[0] = torch.nan
+    assert basis.local(x, tensors)[0][0].isnan().all()
+
+
+@every_basis
+def test_pulling_back_is_the_product_with_the_slopes(basis):
+    tensors, coef = adapted(basis), some_coefficients(basis, outputs=4)
+    x = across(basis, tensors, 50, beyond=0.3)
+    g = torch.randn(50, 4, generator=generator(2), dtype=torch.float64)
+    slopes = basis.features(x, tensors, 1)
+    expected = torch.einsum("bo,oik,bik->bi", g, coef, slopes)
+    pulled = basis.pull(x, tensors, coef, g)
+    torch.testing.assert_close(
+        pulled, expected, rtol=1e-10, atol=1e-12 * float(expected.abs().max())
+    )
+
+
+@every_basis
 def test_gradients_of_both_orders_are_those_of_finite_differences(basis):
     tensors = basis.tensors(2, dtype=torch.float64)
     # inside, near both ends and beyond them; away from the knots, where derivatives jump

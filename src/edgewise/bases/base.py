@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edgewise.errors import InputError
-from edgewise.kernels.residual import mixed
+from edgewise.kernels.residual import full_precision, mixed
 
 Tensors = Mapping[str, Tensor]
 
@@ -58,6 +58,20 @@ class Basis(ABC):
         x = torch.where((mask != 0).any(0), x, 0.0)  # 0 times infinity is not 0
         features = self.features(x, tensors)
         return mixed(features, x, coef, scale * mask, scale_base * mask, residual)
+
+    def local(self, x: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
+        """The functions that may differ from 0 at x: values (B, I, n) and the first's index (B, I).
+
+        Functions first .. first + n - 1 of each input; the others are 0 there. A family without
+        local support gives all K from index 0.
+        """
+        return self.features(x, tensors), torch.zeros(x.shape, dtype=torch.int64, device=x.device)
+
+    def pull(self, x: Tensor, tensors: Tensors, coef: Tensor, g: Tensor) -> Tensor:
+        """sum_o g_bo sum_k coef_oik B_k'(x_bi): x (B, I), coef (O, I, K), g (B, O) -> (B, I)."""
+        with full_precision(x):
+            slopes = self.features(x, tensors, 1)
+            return ((g @ coef.flatten(1)).view(slopes.shape) * slopes).sum(-1)
 
     @abstractmethod
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:

@@ -75,6 +75,12 @@ class BSpline(Basis):
     ) -> Tensor:
         return ops.mix(x, tensors["grid"], coef, scale, scale_base, mask, self.spline, residual)
 
+    def local(self, x: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
+        return plain.local(x, tensors["grid"], self.spline)
+
+    def pull(self, x: Tensor, tensors: Tensors, coef: Tensor, g: Tensor) -> Tensor:
+        return ops.pull(x, tensors["grid"], coef, g, 1, self.spline)
+
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
         return tensors["grid"][:, 0], tensors["grid"][:, -1]
 
