@@ -10,7 +10,7 @@ from edgewise import train
 from edgewise.bases import BSpline
 from edgewise.errors import InputError
 from edgewise.nn import Network
-from edgewise.nn.jacobian import layout, pack, unpack
+from edgewise.nn.jacobian import jacobian, layout, pack, unpack
 from edgewise.problems.dataset import Samples
 from edgewise.train import (
     LBFGS,
@@ -88,12 +88,39 @@ def test_gradient_and_curvature_of_the_losses(loss):
     data = samples_for(loss)
     y = torch.randn(15, 2, generator=generator(3), dtype=torch.float64)
     share = data.weight / data.weight.sum()
-    slope, curvature = loss.derivatives(y, data.y, share)
+    r, A = loss.residual(y, data.y, share)
     expected = torch.func.grad(lambda y: loss(y, data.y, share))(y)
-    torch.testing.assert_close(slope, expected)
+    torch.testing.assert_close(torch.einsum("bry,br->by", A, r), expected)
     hessian = torch.func.hessian(lambda y: loss(y, data.y, share))(y)
-    own = torch.diag_embed(curvature) if curvature.ndim == 2 else curvature
-    torch.testing.assert_close(own, torch.stack([hessian[b, :, b] for b in range(15)]))
+    torch.testing.assert_close(A.mT @ A, torch.stack([hessian[b, :, b] for b in range(15)]))
+
+
+def test_a_class_of_no_weight_has_its_gradient_and_no_curvature():
+    y = torch.tensor([[0.0, 2000.0], [0.0, -2000.0]], dtype=torch.float64)
+    t = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    r, A = CrossEntropy().residual(y, t, torch.ones(2, dtype=torch.float64))
+    expected = torch.tensor([[-1.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(torch.einsum("bry,br->by", A, r), expected)
+    torch.testing.assert_close(A.mT @ A, torch.zeros(2, 2, 2, dtype=torch.float64))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # hessian's own
+@pytest.mark.parametrize("grid", [3, 20])  # few parameters, and enough for LAPACK
+@pytest.mark.parametrize("loss", [MeanSquare(), CrossEntropy()], ids=lambda loss: loss.name)
+def test_the_normal_equations_are_those_of_the_dense_jacobian(loss, grid):
+    model, data = small_model((2, 3, 2), grid=grid), samples_for(loss, rows=200)
+    model.layers[0].mask[1, 0] = 0.0
+    at = layout(model)
+    function = SecondOrder(model, at, Objective(loss), data, prior=0.0)
+    _, H, g = function.linearise(pack(model, at))
+    y, J = jacobian(model, at, data.x)
+    share = data.weight / data.weight.sum()
+    slope = torch.func.grad(lambda y: loss(y, data.y, share))(y)
+    torch.testing.assert_close(g, torch.einsum("byp,by->p", J, slope), rtol=1e-12, atol=1e-15)
+    hessian = torch.func.hessian(lambda y: loss(y, data.y, share))(y)
+    curvature = torch.stack([hessian[b, :, b] for b in range(len(y))])
+    expected = torch.einsum("byp,byz,bzq->pq", J, curvature, J)
+    torch.testing.assert_close(H, expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from torch.nn import functional
 
 from edgewise.errors import InputError
 from edgewise.nn import Network
-from edgewise.nn.jacobian import Layout, jacobian, unpack
+from edgewise.nn.jacobian import Layout, pull_back, run, unpack
+from edgewise.optim.symmetric import add_gram, mirror
 from edgewise.problems.dataset import Samples
 from edgewise.train.penalties import EdgeNorms, EdgeSparsity, edge_norms
 
-# Rows of the Jacobian are made in blocks of at most this many numbers (256 MiB in float64).
-_BLOCK = 1 << 25
+# Rows of the Jacobian are made in blocks of at most this many numbers (32 MiB in float64).
+_BLOCK = 1 << 22
 # Weight of the prior of smoothness, in samples; see SecondOrder.
 PRIOR = 4.0
 
@@ -31,10 +32,10 @@ class MeanSquare:
     def __call__(self, y: Tensor, t: Tensor, share: Tensor) -> Tensor:
         return (share[:, None] * (y - t).square()).sum() / y.shape[1]
 
-    def derivatives(self, y: Tensor, t: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradient (B, Y) and the diagonal of the curvature (B, Y), in the outputs."""
-        factor = (2.0 / y.shape[1]) * share[:, None]
-        return factor * (y - t), factor.expand_as(y)
+    def residual(self, y: Tensor, t: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """r (B, Y) and A (B, Y, Y) with gradient A'r and curvature A'A in the outputs."""
+        root = ((2.0 / y.shape[1]) * share[:, None]).sqrt().expand_as(y)
+        return root * (y - t), torch.diag_embed(root)
 
     def shown(self, value: float) -> float:
         return math.sqrt(max(value, 0.0))
@@ -49,11 +50,14 @@ class CrossEntropy:
     def __call__(self, y: Tensor, t: Tensor, share: Tensor) -> Tensor:
         return -(share[:, None] * t * functional.log_softmax(y, dim=1)).sum()
 
-    def derivatives(self, y: Tensor, t: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradient (B, Y) and curvature diag(p) - p p' (B, Y, Y): generalised Gauss-Newton."""
-        p = y.softmax(dim=1)
-        curvature = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
-        return share[:, None] * (p - t), share[:, None, None] * curvature
+    def residual(self, y: Tensor, t: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """r (B, Y) and A (B, Y, Y) with gradient A'r and curvature A'A = diag(p) - p p', for p = softmax
+        y: generalised Gauss-Newton. A = diag(sqrt p) - sqrt(p) p', and A'(p - t) / sqrt(p) = p - t."""
+        # a class of no weight would divide 0 by 0
+        p = y.softmax(dim=1).clamp_min(torch.finfo(y.dtype).tiny)
+        root, size = p.sqrt(), share[:, None].sqrt()
+        A = torch.diag_embed(root) - root[:, :, None] * p[:, None, :]
+        return size * (p - t) / root, size[..., None] * A
 
     def shown(self, value: float) -> float:
         return value
@@ -155,8 +159,8 @@ class SecondOrder:
         self._roughness = [layer.basis.roughness(**factory) for layer in model.layers]
         # where each layer's weights (E, F) stand in theta, and F
         self._places = [
-            (slice(start, start + len(o) * (layer.basis.size + 1)), layer.basis.size + 1)
-            for layer, (o, _), start in zip(model.layers, at.splines, at.starts, strict=True)
+            (slice(own.start, own.start + len(own.splines[0]) * F), F)
+            for own, F in zip(at.layers, (l.basis.size + 1 for l in model.layers), strict=True)
         ]
 
     @torch.no_grad()
@@ -170,24 +174,24 @@ class SecondOrder:
     @torch.no_grad()
     def linearise(self, theta: Tensor) -> tuple[float, Tensor, Tensor]:
         unpack(self.model, self.at, theta)
-        data, P = self.data, self.at.size
-        H, g = theta.new_zeros(P, P), theta.new_zeros(P)
+        data, P, Y = self.data, self.at.size, self.model.nodes[-1].out_features
         share, total = shares(data), 0.0
         loss = self.objective.loss
         if isinstance(loss, CallableLoss):
             raise InputError(f"The curvature of {loss.name!r} is not known; use LBFGS or Adam.")
-        rows = max(1, _BLOCK // max(P * self.model.nodes[-1].out_features, 1))
-        for part in torch.arange(len(data), device=theta.device).split(rows):
-            y, J = jacobian(self.model, self.at, data.x[part])
-            t, w = data.y[part], share[part]
+        # [A J, r]: one symmetric product makes (AJ)'(AJ) and, in the last column, (AJ)'r
+        products = theta.new_zeros(P + 1, P + 1)
+        rows = max(1, _BLOCK // ((P + 1) * Y))
+        for x, t, w in zip(data.x.split(rows), data.y.split(rows), share.split(rows), strict=True):
+            y, passes = run(self.model, self.at, x)
             total += float(loss(y, t, w))
-            slope, curvature = loss.derivatives(y, t, w)
-            if curvature.ndim == 2:
-                flat = (J * curvature.sqrt()[..., None]).flatten(0, 1)
-                H.addmm_(flat.T, flat)
-            else:
-                H += torch.einsum("byp,byz,bzq->pq", J, curvature, J)
-            g += J.flatten(0, 1).T @ slope.flatten()
+            r, A = loss.residual(y, t, w)
+            J = theta.new_empty(len(x), Y, P + 1)
+            pull_back(self.model, self.at, passes, A, J[..., :P])
+            J[..., P] = r
+            add_gram(products, J.flatten(0, 1))
+        mirror(products)
+        H, g = products[:P, :P], products[:P, P].contiguous()
         self.data_loss = total
         self._prior = self.prior * total
         total += self._smoothness(theta)
@@ -215,7 +219,7 @@ class SecondOrder:
         norms, x = [], self.data.x
         strength = penalty.strength * penalty.l1
         for l, (layer, nodes) in enumerate(zip(self.model.layers, self.model.nodes, strict=True)):
-            norms.append(edge_norms(layer, l, self.at.splines[l], x, strength))
+            norms.append(edge_norms(layer, l, self.at.layers[l].splines, x, strength))
             x = nodes(layer(x))
         return norms
 
