@@ -7,6 +7,9 @@
 namespace edgewise {
 namespace EDGEWISE_ISA {
 
+// Rows that are summed before their sum is added to those of others: sums of sums round less.
+constexpr int64_t kRun = 128;
+
 // X: dx is wanted, of PX powers; C: dc is wanted, of PC powers; RESIDUAL: with b(x); FACTOR: g u.
 template <class T, int NV, int PX, int PC, bool RESIDUAL, bool FACTOR>
 static void backward_run(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, const Entry<T>* entry,
@@ -16,7 +19,7 @@ static void backward_run(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, const En
     V M[PC > 0 ? PC : 1][NV], R[NV];
     for (int n = 0; n < NV; ++n) {
         for (int p = 0; p < PC; ++p) M[p][n] = V{};
-        if (RESIDUAL && PC > 0) R[n] = dv[n];
+        if (RESIDUAL && PC > 0) R[n] = V{};
     }
     auto visit = [&](int64_t e) __attribute__((always_inline)) -> V {
         const V* row = g + (size_t)entry[e].row * NV;
@@ -69,7 +72,7 @@ static void backward_run(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, const En
     }
     for (int n = 0; n < NV; ++n) {
         for (int p = 0; p < PC; ++p) moments[p][n] = M[p][n];
-        if (RESIDUAL && PC > 0) dv[n] = R[n];
+        if (RESIDUAL && PC > 0) dv[n] += R[n];
     }
 }
 
@@ -242,12 +245,12 @@ static int run_backward(const Layer& z, const T* x, const T* grid, const Weights
                         pieces_x.of_input(knots), pieces_c.of_input(knots);
                         const T* factor = u ? u + (i0 + j0 + i) * z.B + b0 : nullptr;
                         for (int64_t cls = 0; cls < z.G + 3; ++cls) {
-                            const int64_t from = sorter.start[cls], end = sorter.start[cls + 1];
-                            if (from == end) continue;
-                            backward_class(z, want_x ? &pieces_x.of_class(cls) : nullptr,
-                                           want_c ? &pieces_c.of_class(cls) : nullptr, tile, i, cls,
-                                           residual, sorter.entry, factor, from, end, gs, dct, dvt,
-                                           dxt + (j0 + i) * pitch);
+                            const int64_t end = sorter.start[cls + 1];
+                            for (int64_t from = sorter.start[cls]; from < end; from += kRun)
+                                backward_class(z, want_x ? &pieces_x.of_class(cls) : nullptr,
+                                               want_c ? &pieces_c.of_class(cls) : nullptr, tile, i, cls,
+                                               residual, sorter.entry, factor, from, least(end, from + kRun),
+                                               gs, dct, dvt, dxt + (j0 + i) * pitch);
                         }
                     }
                     if (want_c) store(z, tile, dct, dvt, scratch, strip * W, i0 + j0, some, block > 0, to);

@@ -7,6 +7,8 @@
 namespace edgewise {
 namespace EDGEWISE_ISA {
 
+// Inputs that are summed before their sum is added to those of others: sums of sums round less.
+constexpr int64_t kSummed = 64;
 constexpr int kWide = kBytes == 64 ? 4 : 2;  // vectors of outputs a strip; 1 where they are enough
 
 template <class T, int NV, int POWERS, bool RESIDUAL, bool FACTOR>
@@ -22,21 +24,16 @@ static void forward_run(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, const Ent
         const T t = entry[e].t;
         Vec<T>* row = y + (size_t)entry[e].row * NV;
         for (int n = 0; n < NV; ++n) {
+            // phi by itself first: the long sum over the inputs is rounded once an input.
+            Vec<T> phi = A[POWERS - 1][n];
+            for (int p = POWERS - 2; p >= 1; --p) phi = phi * t + A[p][n];
             if (FACTOR) {
-                Vec<T> phi = A[POWERS - 1][n];
-                for (int p = POWERS - 2; p >= 0; --p) phi = phi * t + A[p][n];
+                if (POWERS > 1) phi = phi * t + A[0][n];
                 row[n] += phi * u[entry[e].row];
                 continue;
             }
-            // The constant goes to y by an addition, which runs beside the products.
-            Vec<T> sum = row[n] + A[0][n];
-            if (RESIDUAL) sum += R[n] * entry[e].s;
-            if (POWERS > 1) {
-                Vec<T> phi = A[POWERS - 1][n];
-                for (int p = POWERS - 2; p >= 1; --p) phi = phi * t + A[p][n];
-                sum += phi * t;
-            }
-            row[n] = sum;
+            Vec<T> low = RESIDUAL ? A[0][n] + R[n] * entry[e].s : A[0][n];
+            row[n] += POWERS > 1 ? low + phi * t : low;
         }
     }
 }
@@ -136,6 +133,17 @@ static int run_forward(const Layer& z, const T* x, const T* grid, const Weights<
             const int64_t b0 = task * rows, height = least(rows, z.B - b0);
             const int64_t strip0 = part * together, strip1 = least(strips, strip0 + together);
             std::memset(sums, 0, (size_t)(together * rows * W) * sizeof(T));
+            auto add_to_y = [&](bool first) {
+                for (int64_t strip = strip0; strip < strip1; ++strip) {
+                    const int64_t o0 = strip * W, width = least<int64_t>(W, z.O - o0);
+                    T* from = sums + (strip - strip0) * rows * W;
+                    for (int64_t b = 0; b < height; ++b) {
+                        T *part = from + b * W, *whole = y + (b0 + b) * z.O + o0;
+                        for (int64_t o = 0; o < width; ++o) whole[o] = first ? part[o] : whole[o] + part[o];
+                        std::memset(part, 0, W * sizeof(T));
+                    }
+                }
+            };
             Pieces<T> pieces(z, order);
             for (int64_t i0 = 0; i0 < z.I; i0 += kept) {
                 if (i0 % kInputs == 0)
@@ -158,13 +166,9 @@ static int run_forward(const Layer& z, const T* x, const T* grid, const Weights<
                         }
                     }
                 }
+                if ((i0 + inputs) % kSummed == 0) add_to_y(i0 < kSummed);
             }
-            for (int64_t strip = strip0; strip < strip1; ++strip) {
-                const int64_t o0 = strip * W, width = least<int64_t>(W, z.O - o0);
-                const T* from = sums + (strip - strip0) * rows * W;
-                for (int64_t b = 0; b < height; ++b)
-                    std::memcpy(y + (b0 + b) * z.O + o0, from + b * W, (size_t)width * sizeof(T));
-            }
+            if (z.I % kSummed != 0 || z.I == 0) add_to_y(z.I < kSummed);
         }
     return failed ? -1 : 0;
 }
