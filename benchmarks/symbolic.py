@@ -149,7 +149,9 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--short", action="store_true", help="12 problems, 5 s each, 2,000 rows")
     parser.add_argument("--table", action="store_true", help="run nothing, print what is kept")
-    parser.add_argument("--fronts", action="store_true", help="print every formula of the fronts")
+    parser.add_argument(
+        "--fronts", action="store_true", help="print every formula of the fronts, and notes"
+    )
     parser.add_argument("--only", type=words, metavar="NAME,...", help="these equations")
     parser.add_argument("--methods", type=words, metavar="NAME,...", help="default: all there are")
     parser.add_argument("--rivals", metavar="PYTHON", help="interpreter that has the rivals")

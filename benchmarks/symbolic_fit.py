@@ -4,7 +4,7 @@
     PYTHON symbolic_fit.py --about
 
 FOLDER holds train_x.npy, train_y.npy and test_x.npy; FOLDER/answer.json tells the formula, the
-front, the seconds, version and source of what was run, and FOLDER/predicted.npy its values for
+front, notes, the seconds, version and source of what was run, and FOLDER/predicted.npy its values for
 test_x. --about prints which methods this interpreter has, with versions and sources. Needs numpy
 and the method; edgewise only for edgewise.
 """
@@ -57,7 +57,13 @@ def main() -> None:
     found = METHODS[given.method](train_x, train_y, given.limit, given.seed, given.jobs)
     seconds = time.monotonic() - started
     np.save(given.folder / "predicted.npy", np.asarray(found.predict(test_x), dtype=np.float64))
-    answer = {"formula": found.formula, "front": list(found.front), "seconds": seconds, **known}
+    answer = {
+        "formula": found.formula,
+        "front": list(found.front),
+        "notes": list(found.notes),
+        "seconds": seconds,
+        **known,
+    }
     (given.folder / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
@@ -66,9 +72,20 @@ def edgewise(x: Array, y: Array, seconds: float, seed: int, jobs: int) -> Found:
     from edgewise import discover
     from edgewise.symbolic.printing import text
 
-    found = discover(x, y, names(x), time_limit=seconds, seed=seed, jobs=jobs)
+    stages: dict[str, float] = {}  # each with its first second
+    found = discover(
+        x,
+        y,
+        names(x),
+        time_limit=seconds,
+        seed=seed,
+        jobs=jobs,
+        progress=lambda stage, _, second: stages.setdefault(stage, second),
+    )
+    notes = [f"{second:.1f} s: {stage}" for stage, second in stages.items()]
+    notes += [*found.notes, f"{found.status}; pick by {found.front[found.pick].origin}"]
     front = [(c.complexity, c.error, text(c.formula.sympy, repr)) for c in found.front]
-    return Found(front[found.pick][2], found.predict, front)
+    return Found(front[found.pick][2], found.predict, front, notes)
 
 
 METHODS = {"edgewise": edgewise, **RIVALS}

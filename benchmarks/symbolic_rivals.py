@@ -17,11 +17,12 @@ Array = np.ndarray
 @dataclass(frozen=True, eq=False)
 class Found:
     """formula: the pick as text. predict: its values by the method itself. front: all that it
-    offers, simplest first, as (complexity, error, formula)."""
+    offers, simplest first, as (complexity, error, formula). notes: how the search went."""
 
     formula: str
     predict: Callable[[Array], Array]
     front: Sequence[tuple[int, float, str]]
+    notes: Sequence[str] = ()
 
 
 def names(x: Array) -> list[str]:

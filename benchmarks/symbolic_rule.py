@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import sympy
@@ -32,6 +32,8 @@ _POINTS = 256
 # Spread, relative to the truth's, from which numbers refute: after exact algebra only rounding of
 # float64 is left. And that from which rounding to three decimals cannot have been the cause.
 _REFUTED, _FAR = 1e-6, 0.05
+FAR = "neither difference nor quotient is constant"
+CLOSE = "close, but not constant after rounding"
 # What sympy raises on expressions that it cannot treat.
 _REFUSALS = (
     sympy.PolynomialError,
@@ -50,8 +52,12 @@ def rule(
     variables: Sequence[str],
     low: Sequence[float],
     high: Sequence[float],
+    simplify: bool = False,
 ) -> str:
     """Why the model is not the truth by the rule; nothing, "", where it is.
+
+    simplify: whether the model is simplified before its floats are rounded, as SRBench does, which
+    can take long; otherwise they are rounded as they stand, and expanded. Either may show the law.
 
     May take for ever: call it in a worker. R2 is the caller's affair. Raises FormulaError where a
     formula cannot be read.
@@ -61,11 +67,12 @@ def rule(
     generator = np.random.default_rng(0)
     x = generator.uniform(low, high, (_POINTS, len(variables)))
     if _kind(true, made, variables, x, _FAR) == "":
-        return "neither difference nor quotient is constant"
-    reason = "close, but not constant after rounding"
-    pairs = [(true, form) for form in (made, sympy.expand(made))]
-    pairs += [(_numbers(t), _numbers(form)) for t, form in pairs]
-    for true_form, form in [*pairs, *_simplified(true, made)]:
+        return FAR
+    reason = CLOSE
+    forms = _simplified(made) if simplify else [made, sympy.expand(made)]
+    pairs = [(true, form) for form in forms]
+    pairs += [(_numbers(true), _numbers(form)) for form in forms]
+    for true_form, form in pairs:
         left, right = rounded(true_form), rounded(form)
         kind = _kind(left, right, variables, x, _REFUTED)
         if kind == "":
@@ -105,12 +112,10 @@ def _numbers(expression: sympy.Expr) -> sympy.Expr:
     )
 
 
-def _simplified(true: sympy.Expr, made: sympy.Expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
-    """Simplified before rounding, which is slow: only when all else has failed."""
+def _simplified(made: sympy.Expr) -> list[sympy.Expr]:
     with contextlib.suppress(*_REFUSALS):
-        made = sympy.simplify(made, ratio=1)
-        yield true, made
-        yield _numbers(true), _numbers(made)
+        return [sympy.simplify(made, ratio=1)]
+    return []
 
 
 def _kind(

@@ -1,7 +1,7 @@
 """Runs of symbolic.py: each method in its own process under a time limit, then judged.
 
 A run is a dictionary: what was asked (KEY), what came (status, formula, front, r2, seconds,
-version, source) and how it was judged (solved, why, same, accurate, in_front, judged_by).
+version, source, notes) and how it was judged (solved, why, same, accurate, in_front, judged_by).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import symbolic_rule
 from edgewise.errors import FormulaError
 from edgewise.workers import Worker
 from symbolic_problems import Problem, draw, fresh, problems
-from symbolic_rule import Array, rule, same
+from symbolic_rule import CLOSE, Array, rule, same
 
 FIT = Path(__file__).with_name("symbolic_fit.py")
 # What a run was asked; with version and source, what it depends on.
@@ -34,7 +34,7 @@ MADE_BY = ("version", "source")
 
 R2_LEAST, R2_ACCURATE = 0.5, 0.999
 # Seconds for the rule on the pick, and on each other formula of the front.
-_RULE, _RULE_FRONT = 60.0, 10.0
+_RULE, _RULE_FRONT = 30.0, 10.0
 JUDGE = hashlib.sha256(Path(symbolic_rule.__file__).read_bytes()).hexdigest()[:12]
 
 
@@ -87,7 +87,7 @@ def measured(method: Method, asked: dict, grace: float, stop: threading.Event) -
         status = _run(command, folder, asked["limit"] + grace, stop)
         seconds = time.monotonic() - started
         if status != "finished":
-            empty = {"formula": None, "front": [], "r2": None, "seconds": seconds}
+            empty = {"formula": None, "front": [], "notes": [], "r2": None, "seconds": seconds}
             return asked | known | {"status": status} | empty
         answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
         predicted = np.load(folder / "predicted.npy")
@@ -180,11 +180,14 @@ def _why_not(run: dict, problem: Problem, worker: Worker) -> str:
 
 
 def _verdict(formula: str, problem: Problem, worker: Worker, seconds: float) -> str:
+    """Why the formula is not the truth; "" where it is."""
     given = (problem.formula, formula, problem.variables, problem.low, problem.high)
+    why = ""
     try:
-        return worker.call(rule, *given, timeout=seconds)
+        why = worker.call(rule, *given, timeout=seconds)
+        return worker.call(rule, *given, True, timeout=seconds) if why == CLOSE else why
     except TimeoutError:
-        return "the rule's time limit"
+        return f"{why}; simplifying it first: time limit" if why else "the rule's time limit"
     except Exception as error:  # noqa: BLE001 (whatever it is, the run counts as not solved)
         return f"the rule failed: {type(error).__name__}: {str(error).splitlines()[0][:100]}"
 

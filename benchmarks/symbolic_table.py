@@ -41,7 +41,7 @@ def summary(runs: Sequence[Run]) -> str:
 
 
 def by_equation(runs: Sequence[Run], fronts: bool = False) -> str:
-    """A line a run, in the order of the equations; with ``fronts`` all that each offered."""
+    """A line a run, in the order of the equations; with ``fronts`` all that each offered, and notes."""
     lines = []
     for run in sorted(runs, key=lambda run: (run["noise"], run["limit"])):
         verdict = "solved" if run["solved"] else "-"
@@ -63,14 +63,17 @@ def by_equation(runs: Sequence[Run], fronts: bool = False) -> str:
                 mark = ">>" if formula == run["formula"] else "  "
                 text = f"{'':<11}{mark} {row:>2}  {complexity:>4}  {error:.2e}  {cut(formula)}"
                 lines.append((run["problem"], text))
+            lines += [(run["problem"], f"{'':<14} {note}") for note in run["notes"]]
     order = {name: n for n, name in enumerate(dict.fromkeys(run["problem"] for run in runs))}
     return "\n".join(line for _, line in sorted(lines, key=lambda pair: order[pair[0]]))
 
 
 def about(runs: Sequence[Run]) -> str:
     """Which versions and settings the runs have; more than one is told, too."""
-    made = sorted({(r["method"], r["version"], r["source"]) for r in runs})
-    lines = [f"{method} {version} (source {source})" for method, version, source in made]
+    made: dict[str, set[str]] = {}
+    for run in runs:
+        made.setdefault(f"{run['method']} {run['version']}", set()).add(run["source"])
+    lines = [f"{what} (source {', '.join(sorted(made[what]))})" for what in made]
     for name, unit in (("limit", "s a problem"), ("jobs", "jobs"), ("rows", "rows")):
         lines.append(f"{several(run[name] for run in runs)} {unit}")
     lines.append(f"seeds {several(run['seed'] for run in runs)}")
