@@ -17,8 +17,8 @@ from edgewise.optim.symmetric import add_gram, mirror
 from edgewise.problems.dataset import Samples
 from edgewise.train.penalties import EdgeNorms, EdgeSparsity, edge_norms
 
-# Rows of the Jacobian are made in blocks of at most this many numbers (32 MiB in float64).
-_BLOCK = 1 << 22
+# Rows of the Jacobian are made in blocks of at most this many numbers (8 MiB in float64).
+_BLOCK = 1 << 20
 # Weight of the prior of smoothness, in samples; see SecondOrder.
 PRIOR = 4.0
 
