@@ -147,7 +147,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--short", action="store_true", help="12 problems, 5 s each, 2,000 rows")
+    parser.add_argument("--short", action="store_true", help="12 problems, 15 s each, 2,000 rows")
     parser.add_argument("--table", action="store_true", help="run nothing, print what is kept")
     parser.add_argument(
         "--fronts", action="store_true", help="print every formula of the fronts, and notes"
@@ -157,7 +157,9 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rivals", metavar="PYTHON", help="interpreter that has the rivals")
     parser.add_argument("--noise", type=numbers, help="gamma, such as 0,0.001,0.01,0.1; default 0")
     parser.add_argument("--seeds", type=seeds, help="0-9, or 0,3,5; default 0")
-    parser.add_argument("--limit", type=float, help="seconds a problem; default 60, 5 with --short")
+    parser.add_argument(
+        "--limit", type=float, help="seconds a problem; default 60, 15 with --short"
+    )
     parser.add_argument("--grace", type=float, default=60, help="seconds until it is killed")
     parser.add_argument("--rows", type=int, help="drawn in all; default 14,000, 2,000 with --short")
     parser.add_argument("--jobs", type=int, default=1, help="processes or threads of each method")
@@ -173,7 +175,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     given.only = given.only or list(SHORT if given.short else problems())
     given.noise = given.noise or [0.0]
     given.seeds = given.seeds or [0]
-    given.limit = given.limit or (5.0 if given.short else 60.0)
+    given.limit = given.limit or (15.0 if given.short else 60.0)
     given.rows = given.rows or (2000 if given.short else 14_000)
     return given
 
