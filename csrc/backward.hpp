@@ -10,69 +10,74 @@ namespace EDGEWISE_ISA {
 // Rows that are summed before their sum is added to those of others: sums of sums round less.
 constexpr int64_t kRun = 128;
 
-// X: dx is wanted, of PX powers; C: dc is wanted, of PC powers; RESIDUAL: with b(x); FACTOR: g u.
-template <class T, int NV, int PX, int PC, bool RESIDUAL, bool FACTOR>
-static void backward_run(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, const Entry<T>* entry,
-                         const T* u, int64_t from, int64_t to, const Vec<T>* g,
-                         Vec<T> (&moments)[kMost][NV], Vec<T>* dv, T* dx) {
+// The sums over a run of g t^p, of P powers, and of g b(x): from them come dc and dv. FACTOR: of g u.
+template <class T, int NV, int P, bool RESIDUAL, bool FACTOR>
+static void sum_run(const Entry<T>* entry, const T* u, int64_t from, int64_t to, const Vec<T>* g,
+                    Vec<T> (&moments)[kMost][NV], Vec<T>* dv) {
     typedef Vec<T> V;
-    V M[PC > 0 ? PC : 1][NV], R[NV];
+    V M[P][NV], R[NV];
     for (int n = 0; n < NV; ++n) {
-        for (int p = 0; p < PC; ++p) M[p][n] = V{};
-        if (RESIDUAL && PC > 0) R[n] = V{};
+        for (int p = 0; p < P; ++p) M[p][n] = V{};
+        R[n] = V{};
+    }
+    for (int64_t e = from; e < to; ++e) {
+        const V* row = g + (size_t)entry[e].row * NV;
+        const V t = V{} + entry[e].t;
+        V power = t, h[NV];
+        for (int n = 0; n < NV; ++n) {
+            h[n] = FACTOR ? row[n] * u[entry[e].row] : row[n];
+            M[0][n] += h[n];
+            if (RESIDUAL) R[n] += h[n] * entry[e].s;
+        }
+        for (int p = 1; p < P; ++p) {
+            for (int n = 0; n < NV; ++n) M[p][n] += h[n] * power;
+            power *= t;
+        }
+    }
+    for (int n = 0; n < NV; ++n) {
+        for (int p = 0; p < P; ++p) moments[p][n] = M[p][n];
+        if (RESIDUAL) dv[n] += R[n];
+    }
+}
+
+// dx of a run: g times the slopes, of P powers, a lane an output; the lanes are summed at the end.
+template <class T, int NV, int P, bool RESIDUAL>
+static void slope_run(const Vec<T> (&a)[kMost][NV], const Vec<T>* v, const Entry<T>* entry, int64_t from,
+                      int64_t to, const Vec<T>* g, T* dx) {
+    typedef Vec<T> V;
+    V A[P][NV], R[NV];
+    for (int n = 0; n < NV; ++n) {
+        for (int p = 0; p < P; ++p) A[p][n] = a[p][n];
+        R[n] = v[n];
     }
     auto visit = [&](int64_t e) __attribute__((always_inline)) -> V {
         const V* row = g + (size_t)entry[e].row * NV;
-        const V t = V{} + entry[e].t;
-        const V ds = RESIDUAL && PX > 0 ? V{} + entry[e].ds : V{};
-        V power = t;
-        V spline = V{}, residual = V{};
-        if (PX > 0)
-            for (int n = 0; n < NV; ++n) {
-                V last = RESIDUAL ? a[0][n] + v[n] * ds : a[0][n];
-                if (PX > 1) {
-                    V slope = a[PX - 1][n];
-                    for (int p = PX - 2; p >= 1; --p) slope = slope * t + a[p][n];
-                    last += slope * t;
-                }
-                if (n & 1) residual += last * row[n]; else spline += last * row[n];
-            }
-        V h[NV];
-        if (PC > 0) {
-            for (int n = 0; n < NV; ++n) {
-                h[n] = FACTOR ? row[n] * u[entry[e].row] : row[n];
-                M[0][n] += h[n];
-                if (RESIDUAL) R[n] += h[n] * entry[e].s;
-            }
-            for (int p = 1; p < PC; ++p) {
-                for (int n = 0; n < NV; ++n) M[p][n] += h[n] * power;
-                power *= t;
-            }
+        const T t = entry[e].t;
+        V even = V{}, odd = V{};  // two sums, so that neither is waited for
+        for (int n = 0; n < NV; ++n) {
+            V slope = A[P - 1][n];
+            for (int p = P - 2; p >= 1; --p) slope = slope * t + A[p][n];
+            V low = RESIDUAL ? A[0][n] + R[n] * entry[e].ds : A[0][n];
+            if (P > 1) low += slope * t;
+            if (n & 1) odd += low * row[n];
+            else even += low * row[n];
         }
-        return spline + residual;
+        return even + odd;
     };
     int64_t e = from;
     for (; e + 4 <= to; e += 4) {
         V q[4];
+        T sums[4];
 #pragma GCC unroll 4
         for (int n = 0; n < 4; ++n) q[n] = visit(e + n);
-        if (PX > 0) {
-            T sums[4];
-            lane_sums<T>(q, sums);
-            for (int n = 0; n < 4; ++n) dx[entry[e + n].row] += sums[n];
-        }
+        lane_sums<T>(q, sums);
+        for (int n = 0; n < 4; ++n) dx[entry[e + n].row] += sums[n];
     }
     for (; e < to; ++e) {
         const V q = visit(e);
-        if (PX > 0) {
-            T sum = 0;
-            for (int n = 0; n < Simd<T>::lanes; ++n) sum += q[n];
-            dx[entry[e].row] += sum;
-        }
-    }
-    for (int n = 0; n < NV; ++n) {
-        for (int p = 0; p < PC; ++p) moments[p][n] = M[p][n];
-        if (RESIDUAL && PC > 0) dv[n] += R[n];
+        T sum = 0;
+        for (int n = 0; n < Simd<T>::lanes; ++n) sum += q[n];
+        dx[entry[e].row] += sum;
     }
 }
 
@@ -88,17 +93,18 @@ struct Run {
     Vec<T>* dv;
     T* dx;
 
-    template <int PX, int PC, bool RESIDUAL, bool FACTOR>
-    void go() const {
-        backward_run<T, NV, PX, PC, RESIDUAL, FACTOR>(a, v, entry, u, from, to, g, moments, dv, dx);
-    }
-    // P powers of the function, and one less, but one at least, of its derivative.
+    // Two passes over the run: in each, all that is not of a row stays in registers.
     template <int P>
     void kind(bool x, bool c, bool residual) const {
+        if (c && u) sum_run<T, NV, P, false, true>(entry, u, from, to, g, moments, dv);
+        else if (c && residual) sum_run<T, NV, P, true, false>(entry, u, from, to, g, moments, dv);
+        else if (c) sum_run<T, NV, P, false, false>(entry, u, from, to, g, moments, dv);
+        // P powers of the function, and one less, but one at least, of its derivative
         constexpr int D = P > 1 ? P - 1 : 1;
-        if (!c) return residual ? go<P, 0, true, false>() : go<P, 0, false, false>();
-        if (!x) return u ? go<0, P, false, true>() : residual ? go<0, P, true, false>() : go<0, P, false, false>();
-        return residual ? go<D, P, true, false>() : go<D, P, false, false>();
+        if (x && c) residual ? slope_run<T, NV, D, true>(a, v, entry, from, to, g, dx)
+                             : slope_run<T, NV, D, false>(a, v, entry, from, to, g, dx);
+        else if (x) residual ? slope_run<T, NV, P, true>(a, v, entry, from, to, g, dx)
+                             : slope_run<T, NV, P, false>(a, v, entry, from, to, g, dx);
     }
 };
 
