@@ -142,7 +142,8 @@ def threads() -> int:
 def _array(tensor: torch.Tensor) -> bool:
     """Whether the tensor is its values, in this processor's memory, and nothing else."""
     kind = type(tensor)
-    if kind not in _PLAIN or not tensor.is_cpu or not _has_storage(tensor):  # as sparse ones have not
+    # sparse ones have no storage
+    if kind not in _PLAIN or not tensor.is_cpu or not _has_storage(tensor):
         return False
     # What autograd makes on its way may hold the opposite of its memory, or have none.
     return kind is torch.nn.Parameter or not (tensor.is_neg() or tensor._is_zerotensor())
