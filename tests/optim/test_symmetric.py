@@ -1,12 +1,20 @@
-"""Symmetric products and solutions against the plain ones, on both sides of LAPACK's worth."""
+"""Symmetric products and solutions against the plain ones, by LAPACK and by torch."""
 
 import pytest
 import torch
 
 from edgewise.optim import symmetric
 
-SIZES = [1, 5, symmetric._WORTH - 1, symmetric._WORTH, symmetric._WORTH + 1, 300]
+SIZES = [1, 5, symmetric._WORTH - 1, symmetric._WORTH, symmetric._WORTH + 1, 1100]
 every_size = pytest.mark.parametrize("P", SIZES)
+
+
+@pytest.fixture(autouse=True, params=[1, 2], ids=lambda count: f"{count} threads")
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
 
 
 def normal(*shape, dtype=torch.float64, seed=0):

@@ -1,8 +1,9 @@
 """Symmetric matrices at half the work: J'J by its upper triangle, and the solution by Cholesky.
 
-From ``_WORTH`` columns on BLAS and LAPACK are called through scipy, on torch's memory: torch has no
-symmetric product, and its Cholesky factor copies more than it computes. scipy is loaded then only,
-because that takes as long as many small steps.
+torch has no symmetric product, and its Cholesky factor copies much. On one thread BLAS and LAPACK are
+called through scipy, on torch's memory, from ``_WORTH`` columns on: loading scipy takes as long as
+many small steps. Its BLAS has threads of its own, which wait for torch's and torch's for them: where
+torch has more than one, torch computes.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ _WORTH = 128
 _LETTER = {torch.float32: "s", torch.float64: "d"}
 # Rows and columns of a tile that is transposed inside the caches.
 _TILE = 128
+# A product of fewer columns than this gains nothing from being cut in halves.
+_WHOLE = 512
 
 
 def _by_lapack(A: Tensor) -> bool:
-    return A.device.type == "cpu" and A.dtype in _LETTER and A.shape[-1] >= _WORTH
+    alone = A.device.type == "cpu" and torch.get_num_threads() == 1
+    return alone and A.dtype in _LETTER and A.shape[-1] >= _WORTH
 
 
 def add_gram(H: Tensor, J: Tensor) -> None:
@@ -26,13 +30,26 @@ def add_gram(H: Tensor, J: Tensor) -> None:
     What is below the diagonal has no meaning until ``mirror``.
     """
     if not _by_lapack(H):
-        H.addmm_(J.T, J)
+        _add_halves(H, J)
     elif len(J):
         from scipy.linalg import blas
 
         syrk = getattr(blas, f"{_LETTER[H.dtype]}syrk")
         # Fortran reads rows as columns: J as J', and the upper triangle as the lower one.
         syrk(1.0, J.numpy().T, beta=1.0, c=H.numpy().T, lower=1, overwrite_c=1)
+
+
+def _add_halves(H: Tensor, J: Tensor) -> None:
+    """``add_gram`` by products of halves, without the one below the diagonal."""
+    P = J.shape[1]
+    if P < _WHOLE:
+        H.addmm_(J.T, J)
+        return
+    half = P // 2
+    left, right = J[:, :half], J[:, half:]
+    _add_halves(H[:half, :half], left)
+    _add_halves(H[half:, half:], right)
+    H[:half, half:].addmm_(left.T, right)
 
 
 def mirror(H: Tensor) -> None:
