@@ -202,7 +202,7 @@ def found(rows: list[Row]) -> bool:
 
 
 def hellokan_passed(rows: list[Row], settings: dict) -> bool:
-    """Found, with exact constants, in time."""
+    """Found, with exact constants."""
     return found(rows) and rows[-1].get("exact", False)
 
 

@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.flop_counter import FlopCounterMode
 
 from edgewise.bases import BSpline
 from edgewise.errors import ShapeError
@@ -414,7 +416,7 @@ def test_private_names_of_torch_still_mean_the_same():
     assert forward_ad._current_level < 0
     seen = []
     vmap(lambda row: seen.append(native._transforms_active()) or row)(rows())
-    with torch.utils.flop_counter.FlopCounterMode(display=False):
+    with FlopCounterMode(display=False):
         seen.append(native._dispatch_modes() > 0)
     with forward_ad.dual_level():
         seen.append(forward_ad._current_level >= 0)
@@ -491,6 +493,7 @@ for _ in range(20):
 if rank == 0:
     torch.save(model.state_dict(), result)
 if world > 1:
+    dist.barrier()  # nobody leaves while another still waits for him
     dist.destroy_process_group()
 """
 
@@ -500,17 +503,14 @@ if world > 1:
 def test_two_processes_train_as_one_does(tmp_path):
     def train(world: int) -> dict[str, Tensor]:
         result = str(tmp_path / f"{world}.pt")
-        workers = [
-            threading.Thread(
-                target=run_alone,
-                args=(TRAIN, str(rank), str(world), str(tmp_path / "meeting"), result),
-            )
-            for rank in range(world)
-        ]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        meeting = str(tmp_path / "meeting")
+        with ThreadPoolExecutor(world) as pool:
+            ranks = [
+                pool.submit(run_alone, TRAIN, str(rank), str(world), meeting, result)
+                for rank in range(world)
+            ]
+        for rank in ranks:
+            rank.result()
         return torch.load(result, weights_only=True)
 
     alone, together = train(1), train(2)
