@@ -37,13 +37,20 @@ _RELATIVE_FIT = 0.02
 
 @dataclass
 class Search:
-    """What was found so far, until when to search (of time.monotonic), and whom to tell."""
+    """What was found so far, until when to search (of time.monotonic), and whom to tell.
+
+    stop_at: the search ends at this held-out error, relative to the target's spread. accept: what
+    becomes of a formula before it is kept: itself, or one of the same values, or None to reject it
+    (`rules.Rules`); picklable.
+    """
 
     rows: Rows
     started: float
     deadline: float
     progress: Progress | None
     found: list[Candidate] = field(default_factory=list)
+    stop_at: float = 0.0
+    accept: Callable[[sympy.Expr], sympy.Expr | None] | None = None
 
     @property
     def scale(self) -> float:
@@ -69,7 +76,8 @@ class Search:
 
     @property
     def solved(self) -> bool:
-        return self.best is not None and self.best.error <= self.floor
+        enough = max(self.floor, self.stop_at * self.scale)
+        return self.best is not None and self.best.error <= enough
 
     def beats(self, fitted: FittedShape) -> bool:
         """Whether the best formula predicts as well as a trained network does before symbols."""
@@ -77,13 +85,27 @@ class Search:
             return False
         return self.best.error <= 1.02 * fitted.error * self.scale
 
-    def add(self, candidate: Candidate | None) -> None:
-        if candidate is not None:
-            self.found.append(candidate)
+    def add(self, candidate: Candidate | None) -> bool:
+        """Keep the candidate if it is accepted; whether it was."""
+        if candidate is not None and self.accept is not None:
+            candidate = _accepted(candidate, self.accept)
+        if candidate is None:
+            return False
+        self.found.append(candidate)
+        return True
 
     def tell(self, stage: str) -> None:
         if self.progress is not None:
             self.progress(stage, self.best, time.monotonic() - self.started)
+
+
+def _accepted(
+    candidate: Candidate, accept: Callable[[sympy.Expr], sympy.Expr | None]
+) -> Candidate | None:
+    expression = accept(candidate.formula.expression)
+    if expression is None:
+        return None
+    return replace(candidate, formula=replace(candidate.formula, expression=expression))
 
 
 def _constant(search: Search) -> Candidate | None:
@@ -109,8 +131,10 @@ def _direct(search: Search, lib: Any) -> None:
         if best < 1e-9 or proposal.error > 1000 * best:
             break
         search.tell(f"simple formulas: {proposal.origin}")
-        search.add(finish(proposal.expression, rows, proposal.origin, search.deadline))
-        best = min(best, proposal.error)
+        if search.add(finish(proposal.expression, rows, proposal.origin, search.deadline)):
+            best = min(best, proposal.error)
+        if search.solved:
+            return
 
 
 def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
@@ -183,7 +207,8 @@ def _in_parallel(search: Search, plans: Sequence[Shape], lib: Any, jobs: int) ->
     try:
         for n, worker in enumerate(workers):
             mine = list(plans[n :: len(workers)])
-            worker.start(_job, search.rows, mine, lib, search.left)
+            rules = search.stop_at, search.accept
+            worker.start(_job, search.rows, mine, lib, search.left, *rules)
         while any(worker.running for worker in workers) and not search.late:
             for worker in workers:
                 for kind, value in worker.poll(0.05):
@@ -205,14 +230,18 @@ def _job(
     plans: list[Shape],
     lib: Any,
     seconds: float,
+    stop_at: float,
+    accept: Callable[[sympy.Expr], sympy.Expr | None] | None,
 ) -> None:
     """In a worker: the networks of some shapes."""
     warm_up()
     now = time.monotonic()
     search = Search(rows, now, now + seconds, lambda stage, *_: send(("stage", stage)))
+    search.stop_at, search.accept = stop_at, accept
     for candidate in _networks(search, plans, lib):
-        send(("found", candidate))
-        if candidate.error <= search.floor:
+        if search.add(candidate):
+            send(("found", candidate))
+        if search.solved:
             return
 
 
