@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from edgewise.discovery import Discovery
 from edgewise.problems.dataset import Samples
-from edgewise.recipes import Discovery
 from edgewise.symbolic.formula import Constant, Formula
 from edgewise.symbolic.front import Candidate
 

@@ -21,7 +21,7 @@ LAYERS = (
     ("train", "interpret"),
     ("symbolic",),
     ("plot", "io", "pde"),
-    ("model", "recipes", "estimators"),
+    ("model", "discovery", "recipes", "estimators"),
     ("cli", "studio", "__main__"),
 )
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
@@ -31,6 +31,8 @@ NEIGHBOURS = {
     ("kernels", "errors"),
     ("workers", "errors"),
     ("io", "plot"),  # a report holds pictures
+    ("discovery", "model"),  # a formula as a network
+    ("recipes", "discovery"),
     ("recipes", "model"),
     ("estimators", "model"),
     ("estimators", "recipes"),

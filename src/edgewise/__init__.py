@@ -13,10 +13,11 @@ import torch as _torch  # noqa: F401  (the one heavy import, made at a known pla
 
 if TYPE_CHECKING:
     from edgewise import bases, interpret, io, nn, plot, problems, symbolic, train
+    from edgewise.discovery import Discovery
     from edgewise.kernels.native import kernel_info
     from edgewise.model import KAN, compile_formula, load, save
     from edgewise.problems import create_dataset
-    from edgewise.recipes import Discovery, discover
+    from edgewise.recipes import discover
 
 __version__ = "0.1.0"
 
@@ -29,7 +30,7 @@ _NAMES = {
     "kernel_info": "edgewise.kernels.native",
     "create_dataset": "edgewise.problems",
     "discover": "edgewise.recipes",
-    "Discovery": "edgewise.recipes",
+    "Discovery": "edgewise.discovery",
     "bases": None,
     "interpret": None,
     "io": None,

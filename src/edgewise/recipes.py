@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
+from edgewise.discovery import Discovery
+from edgewise.discovery import unseen as unseen_rows
 from edgewise.errors import DataError, InputError, ShapeError
-from edgewise.model import KAN, compile_formula
 from edgewise.problems.dataset import Samples, as_dataset
 from edgewise.symbolic.finish import Rows
-from edgewise.symbolic.formula import Formula
-from edgewise.symbolic.front import Candidate, choose, pareto, table
+from edgewise.symbolic.front import choose, pareto
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.search import Progress, Search, run
 from edgewise.symbolic.simplify import warm_up
@@ -31,63 +29,6 @@ _HELD_OUT_MAX = 10_000
 _FEW_ROWS = 10  # fewer are too few to hold any out
 # Time kept back for compiling the pick and returning.
 _RESERVE = 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class Discovery:
-    """The front of a search, simplest first, and the pick.
-
-    ``print(result)`` shows the front; ``result.best`` is the pick's Formula (sympy, latex(),
-    python(), predict(X)), ``result.model`` the same as a network.
-
-    pick: index into front. status: "finished", "time limit" or "interrupted". train, held_out: the
-    rows used; one object where too few came to hold any out. notes: what the user should know
-    (columns left out, too few rows to hold any out). relative: whether errors were weighed relative
-    to the target's value.
-    """
-
-    front: tuple[Candidate, ...]
-    pick: int
-    names: tuple[str, ...]
-    target: str
-    train: Samples
-    held_out: Samples
-    seconds: float
-    status: str = "finished"
-    notes: tuple[str, ...] = ()
-    relative: bool = False
-
-    @property
-    def best(self) -> Formula:
-        return self.front[self.pick].formula
-
-    @property
-    def unseen(self) -> int:
-        """How many rows judge the formulas that no fit has seen."""
-        return _unseen(self.train, self.held_out)
-
-    @property
-    def model(self) -> KAN:
-        """A network of symbolic edges that computes the pick, in the user's units."""
-        x = torch.cat([self.train.x, self.held_out.x])
-        low, high = x.amin(0).tolist(), x.amax(0).tolist()
-        ranges = dict(zip(self.names, zip(low, high, strict=True), strict=True))
-        return compile_formula(
-            self.best.sympy, self.names, output_names=[self.target], ranges=ranges
-        )
-
-    def predict(self, X: Any, index: int | None = None) -> np.ndarray:
-        """The pick's values, or those of row ``index`` of the front, for X (N, I): (N,)."""
-        return self.front[self.pick if index is None else index].formula.predict(X)
-
-    def report(self, path: str | Path) -> Path:
-        """Write a self-contained HTML report."""
-        from edgewise.io.report import write_report
-
-        return write_report(self, path)
-
-    def __str__(self) -> str:
-        return table(self.front, self.pick, self.relative)
 
 
 def discover(
@@ -136,7 +77,7 @@ def discover(
             f"No formula is finite on all {len(rows.train) + len(rows.held_out)} rows of {target!r}. "
             "Scale the columns to about unit size."
         )
-    unseen = _unseen(whole.train, whole.held_out)
+    unseen = unseen_rows(whole.train, whole.held_out)
     pick = choose(front, search.floor, len(rows.train), unseen)
     if search.rows.relative:
         notes.append(
@@ -186,10 +127,6 @@ def _prepared(
     train = samples.rows(fit_rows)
     held_out = samples.rows(order[:held].sort().values) if held else train
     return Rows(train, held_out, data.input_names, data.input_names, target), notes
-
-
-def _unseen(train: Samples, held_out: Samples) -> int:
-    return 0 if held_out is train else len(held_out)
 
 
 def _varying(rows: Rows) -> Rows:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import sympy
 import torch
+from torch import Tensor
 
 from ..errors import DataError, FormulaError, ShapeError
 from .compose import network_formulas
@@ -126,6 +127,19 @@ class Formula:
         """
         return numpy_source(self.expression, self.variables, str(self))
 
+    def torch(self, X: Tensor) -> Tensor:
+        """The formula's values (...) for X (..., I), differentiable; float64, NaN outside its domain.
+
+        Raises ShapeError: the last axis of X does not hold a column for each variable.
+        """
+        if X.shape[-1:] != (len(self.variables),):
+            raise ShapeError(
+                f"X has shape {tuple(X.shape)}, but (..., {len(self.variables)}) is expected: a "
+                f"column for each of {', '.join(self.variables)}"
+            )
+        columns = dict(zip(self.variables, X.unbind(-1), strict=True))
+        return evaluate(self.expression, columns or {"": X.new_zeros(X.shape[:-1])})
+
     def predict(self, X: Any) -> np.ndarray:
         """The formula's values, float64 (N,); NaN outside its domain.
 
@@ -140,7 +154,7 @@ class Formula:
         with torch.no_grad():
             return evaluate(self.expression, columns).numpy()
 
-    def _columns(self, X: Any) -> dict[str, torch.Tensor]:
+    def _columns(self, X: Any) -> dict[str, Tensor]:
         if hasattr(X, "columns") and hasattr(X, "loc"):
             missing = [name for name in self.variables if name not in X.columns]
             if missing:
