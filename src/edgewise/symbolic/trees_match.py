@@ -1,0 +1,177 @@
+"""Which trees of a bank meet a goal: exactly, by a sorted key; or nearly, by least squares."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgewise.symbolic.trees_bank import normalised
+from edgewise.symbolic.trees_goals import Form, Goals
+
+EXACT_ROWS = 16
+_EXACT = 1e-8  # largest difference of normalised rows that agree
+_ROW_SHARE = 0.97  # a normalised goal that is one row only says nothing
+
+
+@dataclass(frozen=True)
+class Match:
+    """outer^-1(inner^-1(sum_k c_k e_k + d) op e1): trees of the bank; ``loss``: its share of
+    unexplained variance of y on the bank's rows."""
+
+    form: Form
+    e1: int | None
+    terms: tuple[int, ...]
+    loss: float
+    cost: int
+
+
+class Lookup:
+    """Trees up to affine maps, sorted by a key that an affine map leaves as it is."""
+
+    def __init__(self, values: Tensor, trees: Tensor, cost: Tensor) -> None:
+        few = values[trees, :EXACT_ROWS]
+        self.rows = normalised(few)
+        good = torch.isfinite(self.rows).all(1) & (self.rows.abs().amax(1) < math.sqrt(_ROW_SHARE))
+        self.rows, self.trees = self.rows[good], trees[good]
+        self.cost = cost
+        generator = torch.Generator().manual_seed(2)
+        self._direction = torch.randn(EXACT_ROWS, generator=generator, dtype=values.dtype)
+        keys = (self.rows @ self._direction).abs()
+        self.keys, order = keys.sort()
+        self.rows, self.trees = self.rows[order], self.trees[order]
+
+    def exact(self, goals: Goals) -> list[Match]:
+        """Goals on the first EXACT_ROWS rows, and trees that are an affine map of them there."""
+        n = normalised(goals.z)
+        keys = torch.nan_to_num((n @ self._direction).abs(), -1.0)
+        place = torch.searchsorted(self.keys, keys)
+        found = []
+        for near in (place - 1, place):
+            near = near.clamp(0, len(self.keys) - 1)
+            hits = ((self.keys[near] - keys).abs() < _EXACT).nonzero()[:, 0]
+            hits = hits[n[hits].abs().amax(1) < math.sqrt(_ROW_SHARE)]
+            rows = self.rows[near[hits]]
+            cosine = (rows * n[hits]).sum(1)
+            apart = (rows * cosine.sign()[:, None] - n[hits]).abs().amax(1)
+            for hit in hits[apart < _EXACT].tolist():
+                tree = int(self.trees[near[hit]])
+                e1 = None if goals.trees is None else int(goals.trees[hit])
+                cost = int(self.cost[tree]) + (0 if e1 is None else int(self.cost[e1]) + 1)
+                cost += (goals.form.outer.name != "") + (goals.form.inner.name != "")
+                found.append(Match(goals.form, e1, (tree,), 0.0, cost))
+        return found
+
+
+class LeastSquares:
+    """c e + d nearest to goals, for all goals and trees at once.
+
+    With weights w of a goal and sums over rows S., the unexplained part of z is
+    Szz - (S(e z) - Se Sz / Sw)^2 / (See - Se^2 / Sw), where Szz is the variance of z.
+    """
+
+    def __init__(self, values: Tensor, trees: Tensor, cost: Tensor) -> None:
+        E = normalised(values[trees])
+        self.E, self.E2 = E.T.contiguous(), E.square().T.contiguous()
+        self.trees, self.cost, self.all_cost = trees, cost[trees], cost
+
+    def best(self, goals: Goals, total: float, noise2: float, factor: float, k: int) -> list[Match]:
+        """The k shortest descriptions: (loss + noise2) * factor^cost is smallest.
+
+        total: sum of w (y - mean)^2; loss is relative to it.
+        """
+        z, w = goals.z, goals.weight
+        good = (torch.isfinite(z) & torch.isfinite(w)).all(1)
+        good &= w.amax(1) < 0.5 * w.sum(1)
+        if not bool(good.any()):
+            return []
+        z, w = z[good], w[good]
+        sw = w.sum(1, keepdim=True)
+        z = z - (w * z).sum(1, keepdim=True) / sw
+        wz = w * z
+        szz = (wz * z).sum(1, keepdim=True)
+        variance = (w @ self.E).square_().div_(sw).neg_().add_(w @ self.E2)
+        explained = (wz @ self.E).square_()
+        # a tree that the weights make constant explains nothing
+        explained.div_(variance.clamp_min_(1e-8 * w.amax(1, keepdim=True)))
+        loss = explained.neg_().add_(szz).clamp_min_(0).div_(total)
+        extra = (goals.form.outer.name != "") + (goals.form.inner.name != "")
+        own = torch.full((len(z),), extra)
+        if goals.trees is not None:
+            own = own + self.all_cost[goals.trees[good]] + 1
+        score = (loss + noise2).mul_(factor ** self.cost[None]).mul_(factor ** own[:, None])
+        found = score.flatten().topk(min(k, score.numel()), largest=False).indices
+        number = good.nonzero()[:, 0]
+        matches = []
+        for flat in found.tolist():
+            row, column = divmod(flat, len(self.trees))
+            e1 = None if goals.trees is None else int(goals.trees[number[row]])
+            cost = int(self.cost[column]) + int(own[row])
+            tree = int(self.trees[column])
+            matches.append(Match(goals.form, e1, (tree,), float(loss[row, column]), cost))
+        return matches
+
+
+def best_terms(
+    goals: Goals, values: Tensor, trees: Tensor, cost: Tensor, total: float, noise2: float,
+    factor: float, k: int,
+) -> list[Match]:  # fmt: skip
+    """z = c1 e1 + c2 e2 + d in closed form for all pairs of trees, and a third term for the best.
+
+    With columns of length 1 that are free of the mean, r their products with z and g that of the
+    pair, the explained part is (r1^2 + r2^2 - 2 g r1 r2) / (1 - g^2).
+    """
+    z, w = goals.z[0], goals.weight[0]
+    if not bool((torch.isfinite(z) & torch.isfinite(w)).all()) or float(w.amax()) > 0.5 * w.sum():
+        return []
+    root = (w / w.sum()).sqrt()
+    A = values[trees]
+    A = (A - (A * root**2).sum(1, keepdim=True)) * root
+    A = A / A.norm(dim=1, keepdim=True)
+    good = torch.isfinite(A).all(1) & (A.abs().amax(1) < math.sqrt(_ROW_SHARE))
+    A, trees = A[good], trees[good]
+    if len(trees) < 3:
+        return []
+    c = cost[trees]
+    t = (z - (z * root**2).sum()) * root
+    r, scale = A @ t, float(w.sum()) / total
+    whole = float(t @ t)
+    found: list[tuple[float, float, list[int]]] = []
+    for start in range(0, len(trees), 512):
+        rows = slice(start, start + 512)
+        g = A[rows] @ A.T
+        det = 1 - g.square()
+        explained = g.mul_(-2 * r[rows, None]).mul_(r[None]).add_(r[rows, None] ** 2)
+        explained.add_(r[None] ** 2).div_(det.clamp_min(1e-9))
+        loss = explained.neg_().add_(whole).clamp_min_(0).mul_(scale)
+        score = (loss + noise2).mul_(factor ** c[None]).mul_(factor ** c[rows, None])
+        score[det < 1e-7] = math.inf
+        best = score.flatten().topk(min(k, score.numel()), largest=False)
+        for value, flat in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            i, j = divmod(flat, len(trees))
+            if start + i < j and math.isfinite(value):
+                found.append((value, float(loss[i, j]), [start + i, j]))
+    found = sorted(found, key=lambda f: f[0])[:k]
+    found += [_third(A, t, c, f[2], scale, noise2, factor) for f in found[:k]]
+    extra = goals.form.outer.name != ""
+    return [
+        Match(goals.form, None, tuple(int(trees[n]) for n in chosen), loss,
+              int(sum(int(c[n]) + 1 for n in chosen)) + extra)
+        for _, loss, chosen in found
+    ]  # fmt: skip
+
+
+def _third(
+    A: Tensor, t: Tensor, c: Tensor, pair: list[int], scale: float, noise2: float, factor: float
+) -> tuple[float, float, list[int]]:
+    """The pair and the term that best explains what it leaves."""
+    Q, _ = torch.linalg.qr(A[pair].T)
+    rest = A - (A @ Q) @ Q.T
+    left = t - Q @ (Q.T @ t)
+    norm2 = rest.square().sum(1)
+    gain = torch.where(norm2 > 1e-8, (rest @ left).square() / norm2.clamp_min(1e-12), 0.0)
+    loss = (float(left @ left) - gain).clamp_min(0) * scale
+    n = int(((loss + noise2) * factor**c).argmin())
+    return 0.0, float(loss[n]), [*pair, n]
