@@ -7,6 +7,7 @@ Every formula is judged on rows that no fit has seen.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,15 +15,16 @@ from typing import Any
 
 import torch
 
-from edgewise.discovery import Discovery
-from edgewise.discovery import unseen as unseen_rows
+from edgewise.discovery import Discovery, unseen
 from edgewise.errors import DataError, InputError, ShapeError
 from edgewise.problems.dataset import Samples, as_dataset
 from edgewise.symbolic.finish import Rows
 from edgewise.symbolic.front import choose, pareto
 from edgewise.symbolic.primitives import Primitive
+from edgewise.symbolic.rules import rules
 from edgewise.symbolic.search import Progress, Search, run
 from edgewise.symbolic.simplify import warm_up
+from edgewise.symbolic.start import enter, measured_anew, starts
 
 _HELD_OUT = 0.2
 _HELD_OUT_MAX = 10_000
@@ -39,17 +41,31 @@ def discover(
     target: str = "y",
     weight: Any = None,
     time_limit: float = 60.0,
+    stop_at: float = 0.0,
     seed: int = 0,
     jobs: int = 1,
     lib: Sequence[str | Primitive] | None = None,
+    forbid: Sequence[str | tuple[str, str]] | None = None,
+    start: Any = None,
     progress: Progress | None = None,
 ) -> Discovery:
     """Find formulas y = f(X).
 
     X: (N, I) numbers (numpy, pandas, torch, lists); y: (N,). names: of the columns; those of a
-    data frame by default, else x_1, x_2, ... weight: (N,), how much each row counts. time_limit: seconds,
-    kept; what was found by then is returned. seed: of splits and starts. jobs: processes. lib: the
-    primitives allowed on edges. progress(stage, best so far, seconds) is called often.
+    data frame by default, else x_1, x_2, ... weight: (N,), how much each row counts.
+
+    time_limit: seconds, kept; what was found by then is returned. stop_at: a held-out error,
+    relative to the target's spread (its standard deviation), at which the search ends early; at
+    0.01 the formula explains all but a ten thousandth of the variance. seed: of splits and starts;
+    a search that ends by itself gives the same again, one that time ends may not. jobs: processes.
+    progress(stage, best so far, seconds) is called often.
+
+    lib: the functions allowed, e.g. ["x", "x^2", "1/x", "sin"]; every formula returned is made of
+    these, of + - * and whole powers. forbid: nestings that no formula may hold, e.g.
+    ["sin(sin)", "sin(exp)"]: no exp anywhere under a sin; "tan" alone forbids tan.
+
+    start: formulas to begin with: a Discovery, a text, or a list of them. Their decimals are fitted to
+    these rows; whole numbers stay (write 1.0 for a number to fit).
 
     A fifth of the rows (at most 10,000) is held out and judges every formula; with fewer than 10
     rows all are used for both, and a note says so. Ctrl-C returns the best so far (status
@@ -57,29 +73,56 @@ def discover(
     for fewer than two rows.
     """
     started = time.monotonic()
-    if not time_limit > 0:
-        raise InputError(f"time_limit is {time_limit!r}; expected seconds > 0.")
-    if not isinstance(jobs, int) or jobs < 1:
-        raise InputError(f"jobs is {jobs!r}; expected a whole number of processes >= 1.")
+    _check_options(time_limit, stop_at, jobs)
+    accept = rules(lib, forbid)
     whole, notes = _prepared(X, y, names, target, weight, seed)
     rows = _varying(whole)
+    first = [] if start is None else starts(start, whole.names)
     warm_up()
     deadline = started + time_limit - min(_RESERVE, time_limit / 10)
-    search = Search(rows, started, deadline, progress)
+    search = Search(rows, started, deadline, progress, stop_at=stop_at, accept=accept)
     status = "finished"
     try:
-        status = run(search, lib, seed, jobs)
+        notes += enter(search, first, whole)
+        status = _run(search, lib, seed, jobs)
     except KeyboardInterrupt:
         status = "interrupted"
+    return _discovery(search, whole, status, notes)
+
+
+def _check_options(time_limit: float, stop_at: float, jobs: int) -> None:
+    if not time_limit > 0:
+        raise InputError(f"time_limit is {time_limit!r}; expected seconds > 0.")
+    if not 0 <= stop_at < math.inf:
+        raise InputError(f"stop_at is {stop_at!r}; expected an error >= 0, such as 0.01.")
+    if not isinstance(jobs, int) or jobs < 1:
+        raise InputError(f"jobs is {jobs!r}; expected a whole number of processes >= 1.")
+
+
+def _run(search: Search, lib: Any, seed: int, jobs: int) -> str:
+    """The search from what was found already; its status."""
+    if search.solved:
+        return "finished"
+    before, relative = list(search.found), search.rows.relative
+    status = run(search, lib, seed, jobs)
+    if search.rows.relative != relative:  # errors are weighed in another way now
+        for candidate in before:
+            search.add(measured_anew(candidate, search.rows, search.deadline))
+    return status
+
+
+def _discovery(search: Search, whole: Rows, status: str, notes: list[str]) -> Discovery:
+    """The front of what was found, and the pick."""
+    rows = search.rows
     front = pareto(search.found)
     if not front:
         raise DataError(
-            f"No formula is finite on all {len(rows.train) + len(rows.held_out)} rows of {target!r}. "
-            "Scale the columns to about unit size."
+            f"No formula is finite on all {len(rows.train) + len(rows.held_out)} rows of "
+            f"{rows.target!r}. Scale the columns to about unit size."
         )
-    unseen = unseen_rows(whole.train, whole.held_out)
-    pick = choose(front, search.floor, len(rows.train), unseen)
-    if search.rows.relative:
+    judges = unseen(whole.train, whole.held_out)
+    pick = choose(front, search.floor, len(rows.train), judges)
+    if rows.relative:
         notes.append(
             "errors grow with the target: each row's error is weighed relative to its value"
         )
@@ -87,13 +130,13 @@ def discover(
         front,
         pick,
         rows.variables,
-        target,
+        rows.target,
         whole.train,
         whole.held_out,
-        time.monotonic() - started,
+        time.monotonic() - search.started,
         status,
         tuple(notes),
-        search.rows.relative,
+        rows.relative,
     )
 
 

@@ -1,0 +1,81 @@
+"""A search that begins where another one ended: formulas fitted anew to other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sympy
+from sympy import Expr
+
+from edgewise.errors import FormulaError, InputError
+from edgewise.symbolic.evaluate import symbol
+from edgewise.symbolic.finish import Rows, finish, measure
+from edgewise.symbolic.formula import Formula
+from edgewise.symbolic.front import Candidate
+from edgewise.symbolic.parse import parse
+from edgewise.symbolic.refit import refit
+from edgewise.symbolic.search import Search
+
+_ROWS = 20_000
+
+
+def starts(start: Any, variables: Sequence[str]) -> list[Expr]:
+    """The expressions meant by a text, a Formula, an expression, a discovery's front, or a list.
+
+    Raises FormulaError: a text is not understood, or a formula uses a name that is no column.
+    """
+    if isinstance(start, str):
+        return [parse(start, variables)]
+    if isinstance(start, Formula):
+        start = start.expression
+    if isinstance(start, Expr):
+        return [_of_columns(start, variables)]
+    if hasattr(start, "front"):
+        start = [candidate.formula for candidate in start.front]
+    if isinstance(start, (list, tuple)):
+        return [expression for one in start for expression in starts(one, variables)]
+    raise InputError(
+        f"start is a {type(start).__name__}; expected a Discovery, a formula, or a list of them"
+    )
+
+
+def _of_columns(expression: Expr, variables: Sequence[str]) -> Expr:
+    unknown = sorted({s.name for s in expression.free_symbols} - set(variables))
+    if unknown:
+        raise FormulaError(
+            f"a formula to start from uses {', '.join(unknown)}, but the columns are "
+            f"{', '.join(variables)}"
+        )
+    return expression.xreplace({s: symbol(s.name) for s in expression.free_symbols})
+
+
+def enter(search: Search, expressions: Sequence[Expr], whole: Rows) -> list[str]:
+    """Fit the expressions to the rows and add them; notes on those that could not be.
+
+    whole: the rows with the columns that are constant, whose values the formulas take in.
+    """
+    notes = []
+    first = whole.train.x[0].tolist()
+    fixed = {
+        symbol(name): sympy.Float(value)
+        for name, value in zip(whole.names, first, strict=True)
+        if name not in search.rows.names
+    }
+    for expression in expressions:
+        search.tell("the formulas to start from")
+        candidate = finish(expression.xreplace(fixed), search.rows, "start", search.deadline)
+        if candidate is None:
+            notes.append(f"{str(expression)[:80]} is not finite on these rows, or time was up")
+        elif not search.add(candidate):
+            notes.append(f"{str(expression)[:80]} is not allowed by lib or forbid")
+    return notes
+
+
+def measured_anew(candidate: Candidate, rows: Rows, deadline: float) -> Candidate | None:
+    """The candidate fitted and judged as these rows weigh errors; as it is when time is up."""
+    few = rows.train.thinned(_ROWS)
+    expression, columns = candidate.formula.expression, list(rows.names)
+    y, weight = few.y[:, 0], rows.weight(few)
+    fitted = refit(expression, few.x, y, columns, weight, deadline=deadline)
+    return measure(fitted, rows, candidate.origin)
