@@ -14,7 +14,7 @@ from edgewise.symbolic.finish import Rows, finish, measure
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.front import Candidate
 from edgewise.symbolic.parse import parse
-from edgewise.symbolic.refit import refit
+from edgewise.symbolic.refit import Refit, refit
 from edgewise.symbolic.search import Search
 
 _ROWS = 20_000
@@ -64,7 +64,9 @@ def enter(search: Search, expressions: Sequence[Expr], whole: Rows) -> list[str]
     }
     for expression in expressions:
         search.tell("the formulas to start from")
-        candidate = finish(expression.xreplace(fixed), search.rows, "start", search.deadline)
+        # fitted before anything is shortened: 1.0 is a number to fit, not a factor that goes
+        fitted = _fitted(expression.xreplace(fixed), search.rows, search.deadline)
+        candidate = finish(fitted.expression, search.rows, "start", search.deadline)
         if candidate is None:
             notes.append(f"{str(expression)[:80]} is not finite on these rows, or time was up")
         elif not search.add(candidate):
@@ -74,8 +76,10 @@ def enter(search: Search, expressions: Sequence[Expr], whole: Rows) -> list[str]
 
 def measured_anew(candidate: Candidate, rows: Rows, deadline: float) -> Candidate | None:
     """The candidate fitted and judged as these rows weigh errors; as it is when time is up."""
+    return measure(_fitted(candidate.formula.expression, rows, deadline), rows, candidate.origin)
+
+
+def _fitted(expression: Expr, rows: Rows, deadline: float) -> Refit:
     few = rows.train.thinned(_ROWS)
-    expression, columns = candidate.formula.expression, list(rows.names)
     y, weight = few.y[:, 0], rows.weight(few)
-    fitted = refit(expression, few.x, y, columns, weight, deadline=deadline)
-    return measure(fitted, rows, candidate.origin)
+    return refit(expression, few.x, y, list(rows.names), weight, deadline=deadline)
