@@ -65,7 +65,7 @@ def discover(
     ["sin(sin)", "sin(exp)"]: no exp anywhere under a sin; "tan" alone forbids tan.
 
     start: formulas to begin with: a Discovery, a text, or a list of them. Their decimals are fitted to
-    these rows; whole numbers stay (write 1.0 for a number to fit).
+    these rows (write 1.0 for a number to fit), then their fractions, a scale and an offset too.
 
     A fifth of the rows (at most 10,000) is held out and judges every formula; with fewer than 10
     rows all are used for both, and a note says so. Ctrl-C returns the best so far (status

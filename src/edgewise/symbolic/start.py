@@ -63,15 +63,40 @@ def enter(search: Search, expressions: Sequence[Expr], whole: Rows) -> list[str]
         if name not in search.rows.names
     }
     for expression in expressions:
-        search.tell("the formulas to start from")
-        # fitted before anything is shortened: 1.0 is a number to fit, not a factor that goes
-        fitted = _fitted(expression.xreplace(fixed), search.rows, search.deadline)
-        candidate = finish(fitted.expression, search.rows, "start", search.deadline)
-        if candidate is None:
-            notes.append(f"{str(expression)[:80]} is not finite on these rows, or time was up")
-        elif not search.add(candidate):
-            notes.append(f"{str(expression)[:80]} is not allowed by lib or forbid")
+        given, reason = expression.xreplace(fixed), "is not finite on these rows, or time was up"
+        for form in (given, _loosened(given)):
+            if search.solved:
+                return notes
+            search.tell("the formulas to start from")
+            candidate = _entered(form, search)
+            if search.add(candidate):
+                reason = ""
+            elif candidate is not None:
+                reason = "is not allowed by lib, forbid or units"
+        if reason:
+            notes.append(f"{str(expression)[:80]} {reason}")
     return notes
+
+
+def _entered(expression: Expr, search: Search) -> Candidate | None:
+    # fitted before anything is shortened: 1.0 is a number to fit, not a factor that goes
+    fitted = _fitted(expression, search.rows, search.deadline)
+    return finish(fitted.expression, search.rows, "start", search.deadline)
+
+
+def _loosened(expression: Expr) -> Expr:
+    """With a scale and an offset, and with fractions as numbers to fit: other rows may have others."""
+
+    def loose(node: Expr) -> Expr:
+        if isinstance(node, sympy.Rational):
+            return node if node.is_Integer else sympy.Float(float(node))
+        if not node.args:
+            return node
+        if isinstance(node, sympy.Pow):
+            return loose(node.base) ** node.exp
+        return node.func(*map(loose, node.args))
+
+    return sympy.Float(1.0) * loose(expression) + sympy.Float(1e-9)
 
 
 def measured_anew(candidate: Candidate, rows: Rows, deadline: float) -> Candidate | None:
