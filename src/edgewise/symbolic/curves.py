@@ -30,6 +30,13 @@ from edgewise.symbolic.refit import refit
 _SAMPLES, _FEW = 200, 64
 _BITS = 5.0  # what a unit of complexity costs in the choice
 _EXACT = 1e-9
+_REFITTED = 3
+# shape -> outer function -> starts that are fitted for each of its targets
+_PAIRS = {
+    "sum": {"y": 300, "1/y": 60, "y^2": 60, "log y": 60, "sqrt y": 30, "1/y^2": 30},
+    "product": {"y": 300, "1/y": 40, "y^2": 40},
+    "ratio": {"y": 300},
+}
 _EXPONENTS = (Fraction(1), Fraction(2), Fraction(-1), Fraction(1, 2))
 
 
@@ -252,18 +259,45 @@ def _some(targets: Targets, few: Tensor) -> Targets:
 
 def _searched(models: Models, frame: _Frame, curve: _Curve, task: _Task) -> list[Models]:
     """Fits with fewer and fewer models left; the last ones with c_0 and without."""
+    return _finished(_rough(models, frame, curve, task), frame, task)
+
+
+def _rough(models: Models, frame: _Frame, curve: _Curve, task: _Task) -> Models:
+    """The first steps of the fits, on few samples, with fewer and fewer models left."""
     few = _few(curve)
     some = _some(task.targets, few)
-    for steps, kept in ((3, 200), (5, 60)):
-        models = _least(fit(models, frame.kinds, frame.few(few), some, steps), kept)
-    models = _least(fit(models, frame.kinds, frame.argument, task.targets, 10), 24)
+    for steps, share in ((3, 3), (4, 8)):
+        models = fit(models, frame.kinds, frame.few(few), some, steps)
+        count = models.target.bincount(minlength=len(some.t))
+        models = _least(models, (count / share).ceil().clamp_min(6).long())
+    return models
+
+
+def _finished(models: Models, frame: _Frame, task: _Task) -> list[Models]:
+    models = fit(models, frame.kinds, frame.argument, task.targets, 8)
+    models = _least(models, torch.full((len(task.outer),), 8))
     without = replace(models, offset=False)
     return [models, fit(without, frame.kinds, frame.argument, task.targets, 8)]
 
 
-def _least(models: Models, kept: int) -> Models:
-    order = models.loss.argsort()[:kept]
-    return models.rows(order[torch.isfinite(models.loss[order])])
+def _shifted(models: Models, frame: _Frame) -> Models:
+    """The same with the shifts b of f and g free where they say something."""
+    may = torch.tensor([kind.shiftable for kind in frame.kinds]).double()
+    free = models.free.clone()
+    free[:, 1], free[:, 3] = may[models.f], may[models.g]
+    return replace(models, free=free, offset=True).rows(free[:, (1, 3)].any(1))
+
+
+def _least(models: Models, kept: Tensor) -> Models:
+    """The models of smallest error, at most kept[r] of target r: an error is small sooner for some
+    targets than for others."""
+    order = models.loss.argsort()
+    order = order[torch.isfinite(models.loss[order])]
+    place = torch.zeros_like(order)
+    for r in models.target[order].unique().tolist():
+        at = models.target[order] == r
+        place[at] = torch.arange(int(at.sum()))
+    return models.rows(order[place < kept[models.target[order]]])
 
 
 Search = Iterator[tuple[Models, _Frame]]
@@ -290,9 +324,20 @@ def _pairs(curve: _Curve, task: _Task, lib: Sequence[Primitive] | None) -> Searc
     table = _pair_table(curve, lib)
     frame = _frame(curve, table.kinds, False)
     table, F = table_values(table, frame.few(few))
-    for shape in ("sum", "product", "ratio"):
-        models = scan_pairs(shape, table, F, some, 40)
-        for fitted in _searched(models, frame, curve, task):
+    rough = []
+    for shape, starts in _PAIRS.items():
+        most = {r: starts[o.name] for r, o in enumerate(task.outer) if o.name in starts}
+        models = scan_pairs(shape, table, F, some, most)
+        models = _rough(models, frame, curve, task)
+        rough.append(models)
+        for fitted in _finished(models, frame, task):
+            yield fitted, frame
+    for models in rough:
+        plain = torch.tensor([outer.name == "y" for outer in task.outer])[models.target]
+        models = _shifted(models.rows(plain), frame)
+        models = fit(models, frame.kinds, frame.few(few), some, 6)
+        models = _least(models, torch.full((len(task.outer),), 8))
+        for fitted in _finished(models, frame, task):
             yield fitted, frame
 
 
@@ -335,7 +380,7 @@ def _expression(found: _Found, task: _Task, curve: _Curve, x: sympy.Symbol) -> E
 
     def atom(number: int, a: float, b: float) -> Expr:
         kind = frame.kinds[number]
-        if kind.fixed:
+        if kind.fixed and b == 0:
             return kind.record.sympy(x / Float(curve.scale))
         k = kind.k
         slope = a / frame.half[k] / curve.scale ** float(k)
@@ -361,6 +406,24 @@ def _number(value: float) -> Expr:
     return sympy.Integer(round(value)) if value in (0.0, 1.0, -1.0) else Float(value)
 
 
+def _length(curve: _Curve, error: float, complexity: float) -> float:
+    """Bits for what is left unexplained and for the formula itself."""
+    N = curve.rows if curve.noise > 0 else min(curve.rows, 60.0)
+    left = error**2 + (curve.noise / 2) ** 2 + 1e-28
+    return N / 2 * math.log2(left) + _BITS * complexity
+
+
+def _rough_length(found: _Found, curve: _Curve, task: _Task) -> float:
+    """The description length with a guess of the complexity, before there is an expression."""
+    model, kinds = found.model, found.frame.kinds
+    r = int(model.target)
+    cost = kinds[int(model.f)].record.cost + 2 * float(model.free.sum()) + 2
+    if model.shape != "single":
+        cost += kinds[int(model.g)].record.cost + 1
+    cost += 2 * model.offset + 2 * (task.power[r] != 0) + (task.outer[r].name != "y")
+    return _length(curve, found.error, cost)
+
+
 def _ranked(
     found: list[_Found],
     curve: _Curve,
@@ -372,25 +435,43 @@ def _ranked(
     """The best by description length in y itself, refitted there."""
     z, y, w, spread = rows
     x = sympy.Symbol("z", real=True)
-    N = curve.rows if curve.noise > 0 else min(curve.rows, 60.0)
-
-    def length(e: Expr, error: float) -> float:
-        left = error**2 + (curve.noise / 2) ** 2 + 1e-28
-        return N / 2 * math.log2(left) + _BITS * complexity(e)
-
-    first = []
-    for entry in sorted(found, key=lambda f: f.error)[:30]:
+    few = z.argsort()[torch.linspace(0, len(z) - 1, min(len(z), 1000)).round().long()]
+    result: list[tuple[float, Proposal]] = []
+    seen: set[Expr] = set()
+    for entry in sorted(found, key=lambda f: _rough_length(f, curve, task))[: 3 * top]:
         e = _expression(entry, task, curve, x)
-        first.append((length(e, entry.error), e, entry))
-    first.sort(key=lambda item: item[0])
-    result = []
-    for _, e, entry in first[:top]:
-        better = refit(e, (curve.z * curve.scale)[:, None], curve.y, ["z"], curve.w)
-        e = better.expression
+        shown = e.xreplace({n: Float(n, 5) for n in e.atoms(Float)})
+        if shown in seen or _wild(e):
+            continue
+        seen.add(shown)
+        if entry.error > _EXACT * 1e-3 and len(result) < _REFITTED:
+            e = refit(e, (curve.z * curve.scale)[:, None], curve.y, ["z"], curve.w, 20).expression
         residual = evaluate(e, {"z": z}) - y / spread
         error = float((w * residual.square()).sum().sqrt())
         if math.isfinite(error):
             origin = f"{task.outer[int(entry.model.target)].name}: {entry.model.shape}"
-            result.append((length(e, error), Proposal(e * Float(spread), error, origin)))
+            bits = _length(curve, error, complexity(e)) + _cancelled(e, z[few], w[few])
+            expression = (e * Float(spread)).xreplace({x: variable})
+            result.append((bits, Proposal(expression, error, origin)))
     result.sort(key=lambda item: item[0])
-    return [replace(p, expression=p.expression.xreplace({x: variable})) for _, p in result]
+    return [proposal for _, proposal in result[:top]]
+
+
+def _wild(e: Expr) -> bool:
+    """Exponents no law has, such as (x + 1000)**900: the limit of an exponential."""
+    return any(p.exp.is_number and abs(float(p.exp)) > 12 for p in e.atoms(sympy.Pow))
+
+
+def _cancelled(e: Expr, z: Tensor, w: Tensor) -> float:
+    """Bits that are lost where large terms of a sum cancel."""
+    w = w / w.sum()
+
+    def size(part: Expr) -> float:
+        value = evaluate(part, {"z": z}).expand(z.shape)
+        return float((w * value.square()).sum().sqrt())
+
+    lost = 0.0
+    for node in e.atoms(sympy.Add):
+        largest = max(map(size, node.args))
+        lost += math.log2(max(largest / max(size(node), 1e-300), 1.0))
+    return 2 * lost

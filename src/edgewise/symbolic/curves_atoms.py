@@ -20,16 +20,23 @@ _POLE = (0.05, 0.12, 0.22, 0.34, 0.46, 0.58, 0.7, 0.8, 0.89, 0.95, 0.985)
 _FAR = (1.3, 1.8, 2.6, 4.0, 7.0, 14.0, 40.0)
 _WAVE = (0.4, 0.9, *(0.9 + 0.6 * n for n in range(1, 28)))
 _RATE = (0.15, 0.35, 0.6, 0.9, 1.3, 1.8, 2.5, 3.4, 4.6, 6.2, 8.5, 12.0)
+_FAST = (*_RATE, 17.0, 25.0, 40.0)
 _FIXED = (-4, -3, -2, Fraction(-3, 2), -1, Fraction(-1, 2), Fraction(1, 2), 1, Fraction(3, 2), 2)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """f(a z^k + b); ``fixed``: a = 1 and b = 0 for good."""
+    """f(a z^k + b); ``fixed``: a = 1."""
 
     record: Primitive
     k: Fraction
     fixed: bool = False
+
+    @property
+    def shiftable(self) -> bool:
+        """Does b say something that a and a constant in front do not?"""
+        free_scale = scale_free(self.record)
+        return self.record.name not in ("exp", "x") and (self.fixed or not free_scale)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def single_table(lib: Sequence[Primitive] | None, exponents: Sequence[Fraction])
             elif scale_free(record):
                 entries = [(s, -s * z0, 0, 1) for s in (1.0, -1.0) for z0 in inside + _signed(far)]
             elif record.name == "exp":
-                entries = [(a, 0.0, 1, 0) for a in _signed(_RATE)]
+                entries = [(a, 0.0, 1, 0) for a in _signed(_FAST)]
             elif record.name in ("sin", "tan"):
                 phases = [math.pi * n / 6 for n in range(-3, 3)]
                 entries = [(a, b, 1, 1) for a in _WAVE for b in phases]
@@ -158,7 +165,7 @@ def pair_table(lib: Sequence[Primitive] | None, positive: bool) -> Table:
     exponents = (1, 2, -1, Fraction(1, 2)) if positive else (1, 2)
     if allowed("exp"):
         for exponent in exponents:
-            add(PRIMITIVES["exp"], exponent, slopes(_signed(_RATE)))
+            add(PRIMITIVES["exp"], exponent, slopes(_signed(_FAST)))
         add(_bose(-1), 1, slopes(_RATE))
         add(_bose(1), 1, slopes(_signed(_RATE)))
     square, inverse = power(2), power(-1)

@@ -118,32 +118,41 @@ def _combined(c: Tensor, phi: list[Tensor]) -> Tensor:
     return sum((c[:, n, None] * p for n, p in enumerate(phi)), torch.zeros_like(phi[0]))
 
 
-def _jacobian(models: Models, c: Tensor, fitted: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
-    """d fit / d theta (S, 5, n)."""
+def active(models: Models) -> list[int]:
+    """The parts of theta that may move in some model."""
+    return [n for n, moves in enumerate((models.free != 0).any(0).tolist()) if moves]
+
+
+def _jacobian(
+    models: Models, c: Tensor, fitted: Tensor, parts: tuple[Tensor, ...], columns: list[int]
+) -> Tensor:
+    """d fit / d theta for some columns of theta, (S, P, n)."""
     f, df, v, g, dg, v2 = parts
-    c1, zero = c[:, 1, None], torch.zeros_like(f)
-    th = models.theta
-    if models.shape == "single":
-        slopes = (c1 * df * v, c1 * df, zero, zero, zero)
-    elif models.shape == "sum":
-        c2 = c[:, 2, None]
-        slopes = (c1 * df * v, c1 * df, c2 * dg * v2, c2 * dg, zero)
+    c1, q = c[:, 1, None], models.theta[:, 4:]
+    first, second, last = c1 * df, dg, g
+    if models.shape == "sum":
+        second = c[:, 2, None] * dg
     elif models.shape == "product":
-        slopes = (c1 * df * v * g, c1 * df * g, c1 * f * dg * v2, c1 * f * dg, zero)
+        first, second = first * g, c1 * f * dg
     elif models.shape == "nested":
-        inner = c1 * df * th[:, :1] * dg
-        slopes = (c1 * df * g, c1 * df, inner * v2, inner, zero)
-    else:
-        over = 1 / (1 + th[:, 4:] * g)
-        side = -fitted * over * th[:, 4:] * dg
-        slopes = (c1 * df * v * over, c1 * df * over, side * v2, side, -fitted * over * g)
-    return torch.stack(slopes, 1) * models.free[..., None]
+        v, second = g, first * models.theta[:, :1] * dg
+    elif models.shape == "ratio":
+        over = 1 / (1 + q * g)
+        first, side = first * over, -fitted * over
+        second, last = side * q * dg, side * g
+    slopes = (first * v, first, second * v2, second, last)
+    chosen = torch.stack([slopes[n] for n in columns], 1) if columns else f[:, None][:, :0]
+    return chosen * models.free[:, columns, None]
 
 
 def _project(
-    models: Models, kinds: tuple[Kind, ...], argument: dict[Fraction, Tensor], at: Targets
+    models: Models,
+    kinds: tuple[Kind, ...],
+    argument: dict[Fraction, Tensor],
+    at: Targets,
+    moving: list[int],
 ) -> State:
-    """Mean square error (S,), Gauss-Newton matrix (S, 5, 5), descent (S, 5), constants c (S, L)."""
+    """Mean square error (S,), Gauss-Newton matrix (S, P, P), descent (S, P), constants c (S, L)."""
     phi, parts = columns(models, kinds, argument)
     if models.offset:
         phi = [first_column(models, parts), *phi]
@@ -174,7 +183,8 @@ def _project(
     fitted = _combined(c, phi)
     if not models.offset:
         c = torch.cat([torch.zeros_like(c[:, :1]), c], 1)
-    J = (_jacobian(models, c, fitted, parts) * root[:, None]).nan_to_num(0, 0, 0)
+    J = _jacobian(models, c, fitted, parts, moving) * root[:, None]
+    J = J.nan_to_num(0, 0, 0)
     for q in basis:
         J = J - (J @ q[..., None]) * q[:, None]
     J = J.nan_to_num(0, 0, 0)
@@ -202,16 +212,21 @@ def fit(
     """Every model after so many steps of Levenberg-Marquardt, each with its own damping."""
     at = targets.rows(models.target)
     damping = torch.full((len(at.t),), 1e-3, dtype=torch.float64)
-    state = _project(models, kinds, argument, at)
-    identity = torch.eye(5, dtype=torch.float64)
+    moving = active(models)
+    state = _project(models, kinds, argument, at, moving)
+    identity = torch.eye(len(moving), dtype=torch.float64)
+    if not moving:
+        return replace(models, c=state[3], loss=state[0])
     for _ in range(steps):
         loss, H, g, _ = state
         D = H.diagonal(dim1=-2, dim2=-1)
         unit = torch.where(D > 0, D, 1.0).rsqrt()
         scaled = H * unit[:, :, None] * unit[:, None] + damping[:, None, None] * identity
         step = torch.linalg.solve_ex(scaled, (g * unit)[..., None])[0][..., 0] * unit
-        trial = replace(models, theta=models.theta + step.nan_to_num(0, 0, 0) * models.free)
-        new = _project(trial, kinds, argument, at)
+        theta = models.theta.clone()
+        theta[:, moving] += step.nan_to_num(0, 0, 0) * models.free[:, moving]
+        trial = replace(models, theta=theta)
+        new = _project(trial, kinds, argument, at, moving)
         better = new[0] < loss
         models = replace(models, theta=torch.where(better[:, None], trial.theta, models.theta))
         state = _chosen(better, new, state)

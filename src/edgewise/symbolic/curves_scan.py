@@ -64,14 +64,16 @@ def _best(loss: Tensor, group: Tensor, most: int) -> tuple[Tensor, Tensor]:
     return first[order, 0], first[order, 1]
 
 
-def scan_pairs(shape: str, table: Table, F: Tensor, targets: Targets, most: int) -> Models:
-    """The best starts of a sum, product or ratio, for each target ``most`` pairs of groups."""
+def scan_pairs(
+    shape: str, table: Table, F: Tensor, targets: Targets, most: dict[int, int]
+) -> Models:
+    """The best starts of a sum, product or ratio, most[r] pairs of groups for target r."""
     found = []
-    for r in range(len(targets.t)):
+    for r, places in most.items():
         t, w = targets.t[r], targets.w[r]
         centred = t - (w * t).sum()
         gain, q = _gain(shape, F, t, centred, w)
-        i, j = _best_pairs(gain, table.group, most, ordered=shape == "ratio")
+        i, j = _best_pairs(gain, table.group, places, ordered=shape == "ratio")
         theta = torch.zeros(len(i), 5, dtype=torch.float64)
         theta[:, 0], theta[:, 1] = table.a[i], table.b[i]
         theta[:, 2], theta[:, 3] = table.a[j], table.b[j]
