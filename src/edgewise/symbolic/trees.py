@@ -16,69 +16,32 @@ description wins: N/2 log2(error^2 + noise^2) bits for the rows, 5 bits a symbol
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import sympy
 import torch
-from sympy import Expr, Float
 from torch import Tensor
 
 from edgewise.symbolic.direct import Proposal
-from edgewise.symbolic.evaluate import evaluate
-from edgewise.symbolic.formula import complexity
 from edgewise.symbolic.primitives import Primitive
-from edgewise.symbolic.refit import refit
 from edgewise.symbolic.trees_bank import Bank, affinely_different
-from edgewise.symbolic.trees_goals import Outer, goal_of, outers, pair_goals, target
-from edgewise.symbolic.trees_match import EXACT_ROWS, LeastSquares, Lookup, Match, best_terms
+from edgewise.symbolic.trees_fit import BITS, EXACT, MANY, Fitted, Fitter, Table, best, polished
+from edgewise.symbolic.trees_goals import Goals, Outer, outers, pair_goals, target
+from edgewise.symbolic.trees_match import (
+    EXACT_ROWS,
+    LeastSquares,
+    Lookup,
+    Match,
+    best_images,
+    best_terms,
+)
 
-_ROWS, _MANY, _FIT_ROWS = 64, 2000, 1000
-_EXACT = 1e-9  # relative error that only rounding leaves
+_ROWS = 64
 _STAGES = (2_000, 15_000, 100_000)
 _SUMS = (600, 1500, 2500)  # trees of which all pairs are added
-_FIRST, _CORE, _SECOND = (300, 1000, 2000), (60, 100, 150), (1500, 3000, 5000)  # of least squares
-_FINALISTS, _POLISHED = 150, 24
-_POLISH_SECONDS = 0.4
-_BITS = 5.0  # of a symbol
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Rows x (N, I), y (N,) of positive target where it has one sign, weights (N,) of mean 1."""
-
-    x: Tensor
-    y: Tensor
-    weight: Tensor
-    names: tuple[str, ...]
-    noise: float
-
-    @property
-    def total(self) -> float:
-        """sum of w (y - mean)^2."""
-        mean = (self.weight * self.y).sum() / self.weight.sum()
-        return float((self.weight * (self.y - mean).square()).sum())
-
-    @property
-    def spread(self) -> float:
-        return math.sqrt(self.total / float(self.weight.sum())) or 1.0
-
-    @property
-    def noise2(self) -> float:
-        """Variance of the noise relative to that of y."""
-        return (self.noise / self.spread) ** 2 + 1e-20
-
-    def columns(self) -> dict[str, Tensor]:
-        return dict(zip(self.names, self.x.unbind(1), strict=True))
-
-    def rows(self, index: Tensor) -> _Table:
-        return _Table(self.x[index], self.y[index], self.weight[index], self.names, self.noise)
-
-    def bits(self, proposal: Proposal) -> float:
-        rows = min(len(self.y), _FIT_ROWS)
-        loss = proposal.error**2 + self.noise2
-        return rows / 2 * math.log2(loss) + _BITS * complexity(proposal.expression)
+_WIDE = 150  # trees that are added to every tree
+_FIRST, _CORE, _SECOND = (300, 1000, 2000), (60, 100, 150), (1500, 3000, 5000)  # least squares
+_IMAGES = (1_500, 8_000, 40_000)  # trees of which functions are tried once more
+_FINALISTS = 150
 
 
 @torch.no_grad()
@@ -107,199 +70,149 @@ def search_trees(
         size: the largest number of trees kept, 1 KB each.
     """
     table = _make_table(x, y, names, weight, noise)
-    sign = -1.0 if bool((table.y < 0).all()) else 1.0
-    table = _Table(table.x, sign * table.y, table.weight, table.names, noise)
     if len(table.y) < 4 or table.total == 0:
         return []
-    proposals = _search(table, lib, expired, size)
-    signed = [Proposal(sign * p.expression, p.error, p.origin) for p in proposals]
-    return _best(table, signed, top)
+    sign = -1.0 if bool((table.y < 0).all()) else 1.0
+    positive = Table(table.x, sign * table.y, table.weight, table.names, noise)
+    proposals = _search(positive, lib, expired, size)
+    if sign < 0:
+        proposals = [Proposal(-p.expression, p.error, p.origin) for p in proposals]
+    return best(table, proposals, top)
 
 
 def _make_table(
     x: Tensor, y: Tensor, names: Sequence[str], weight: Tensor | None, noise: float
-) -> _Table:
+) -> Table:
     x, y = torch.as_tensor(x).detach().double(), torch.as_tensor(y).detach().double().flatten()
     w = torch.ones_like(y) if weight is None else torch.as_tensor(weight).detach().double()
     w = w.flatten()
     good = torch.isfinite(x).all(1) & torch.isfinite(y) & (w > 0)
     x, y, w = x[good], y[good], w[good]
-    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:_MANY]
-    return _Table(x[order], y[order], w[order] / w.mean(), tuple(names), noise)
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:MANY]
+    return Table(x[order], y[order], w[order] / w.mean(), tuple(names), noise)
 
 
 def _search(
-    table: _Table, lib: Sequence[Primitive] | None, expired: Callable[[], bool], size: int
+    table: Table, lib: Sequence[Primitive] | None, expired: Callable[[], bool], size: int
 ) -> list[Proposal]:
-    few = table.rows(torch.arange(min(_ROWS, len(table.y))))
+    few = table.first(_ROWS)
     bank = Bank(few.x, table.names, lib)
+    fitter = Fitter(table, bank)
     named = None if lib is None else frozenset(p.name for p in lib)
     sound = outers(table.y, named)
     found: list[Match] = []
-    seen: dict[Expr, Proposal] = {}
+    fits: list[Fitted] = []
     for stage, most in enumerate(_STAGES):
         while len(bank) < min(most, size) and bank.grow(min(most, size), expired):
             pass
-        for matches in _look(few, bank, sound, named, stage, expired):
+        for matches in _Look(few, bank, sound, named, stage, expired):
             found += matches
             exact = [m for m in matches if m.loss < 1e-12] if table.noise == 0 else []
-            met = [p for p in _proposals(exact[:40], bank, table, seen) if p.error < _EXACT]
+            met = [f for f in fitter.fits(exact[:60]) if f.error < EXACT]
             if met:
-                return met
-        if expired() or most >= size:
+                return [f.proposal(bank) for f in sorted(met, key=lambda f: f.bits)[:12]]
+        fits = list(fitter.fits(_promising(found, few)))
+        if expired() or most >= size or _explained(fits, table):
             break
-    candidates = _proposals(_promising(found, few), bank, table, seen)
-    return _polished(candidates, table, expired)
+    return polished(fits, bank, table, expired)
 
 
-def _look(
-    few: _Table,
-    bank: Bank,
-    sound: Sequence[Outer],
-    named: frozenset[str] | None,
-    stage: int,
-    expired: Callable[[], bool],
-) -> Iterable[list[Match]]:
+def _explained(fits: Sequence[Fitted], table: Table) -> bool:
+    """Whether what a formula leaves is the noise: three standard errors of its variance."""
+    margin = 1 + 3 * math.sqrt(2 / len(table.y))
+    return table.noise > 0 and any(f.error**2 < margin * table.noise2 for f in fits)
+
+
+class _Look:
     """Matches of the bank as it is, kind by kind, the quick ones first."""
-    y, weight = few.y, few.weight
-    factor = 2 ** (2 * _BITS / len(y))
-    measure = (few.total, few.noise2, factor)
-    different = affinely_different(bank.values)
-    whole = LeastSquares(bank.values, different, bank.cost)
-    goals = [target(T, y, weight) for T in sound]
-    yield _sorted(m for goal in goals for m in whole.best(goal, *measure, 20))
-    sums = different[: _SUMS[stage]]
-    for goal in goals:
-        if expired():
-            return
-        yield _sorted(best_terms(goal, bank.values, sums, bank.cost, *measure, 12))
-    trees = torch.arange(len(bank))
-    if few.noise == 0:
-        lookup = Lookup(bank.values, different, bank.cost)
-        matches: list[Match] = []
-        rows = slice(0, EXACT_ROWS)
-        few_values = bank.values[:, rows].contiguous()
-        for goal in pair_goals(y[rows], weight[rows], sound, named, few_values, trees, 8192):
-            if expired():
+
+    def __init__(
+        self,
+        few: Table,
+        bank: Bank,
+        sound: Sequence[Outer],
+        named: frozenset[str] | None,
+        stage: int,
+        expired: Callable[[], bool],
+    ) -> None:
+        self.few, self.bank, self.sound, self.named = few, bank, sound, named
+        self.stage, self.expired = stage, expired
+        self.measure = (few.total, few.noise2, 2 ** (2 * BITS / len(few.y)))
+        self.last = stage == len(_STAGES) - 1
+
+    def __iter__(self) -> Iterator[list[Match]]:
+        few, bank = self.few, self.bank
+        different = affinely_different(bank.values)
+        trees = torch.arange(len(bank))
+        goals = [target(T, few.y, few.weight) for T in self.sound]
+        whole = LeastSquares(bank.values, different, bank.cost)
+        yield _sorted(m for goal in goals for m in whole.best(goal, *self.measure, 20))
+        yield _sorted(self._sums(goals, different))
+        if few.noise == 0:
+            yield _sorted(self._looked_up(trees, different))
+        yield _sorted(self._images(goals))
+        if few.noise > 0 or self.last:
+            yield _sorted(self._nearest(trees, different))
+        if self.last:
+            yield _sorted(self._wide_sums(goals, different))
+
+    def _sums(self, goals: Sequence[Goals], different: Tensor) -> Iterator[Match]:
+        trees = different[: _SUMS[self.stage]]
+        for goal in goals:
+            if self.expired():
                 return
-            matches += lookup.exact(goal)
-        yield _sorted(matches)
-    if few.noise > 0 or stage == len(_STAGES) - 1:
-        near = LeastSquares(bank.values, different[: _SECOND[stage]], bank.cost)
-        matches = []
-        trees, core = trees[: _FIRST[stage]], _CORE[stage]
-        for goal in pair_goals(y, weight, sound, named, bank.values, trees, 64, core):
-            if expired():
-                break
-            matches += near.best(goal, *measure, 4)
-        yield _sorted(matches)
+            yield from best_terms(
+                goal, self.bank.values, trees, trees, self.bank.cost, *self.measure, 12
+            )
+
+    def _wide_sums(self, goals: Sequence[Goals], different: Tensor) -> Iterator[Match]:
+        first = different[:_WIDE]
+        for goal in goals[:4]:
+            if self.expired():
+                return
+            yield from best_terms(
+                goal, self.bank.values, first, different, self.bank.cost, *self.measure, 12
+            )
+
+    def _images(self, goals: Sequence[Goals]) -> Iterator[Match]:
+        rows = _ROWS if self.few.noise else EXACT_ROWS * 2
+        images = self.bank.images(_IMAGES[self.stage], rows, 4096, self.expired)
+        yield from best_images(goals, images, self.bank, *self.measure, 12)
+
+    def _looked_up(self, trees: Tensor, different: Tensor) -> Iterator[Match]:
+        few, rows = self.few, slice(0, EXACT_ROWS)
+        lookup = Lookup(self.bank.values, different, self.bank.cost)
+        values = self.bank.values[:, rows].contiguous()
+        y, weight = few.y[rows], few.weight[rows]
+        for goal in pair_goals(y, weight, self.sound, self.named, values, trees, 8192):
+            if self.expired():
+                return
+            yield from lookup.exact(goal)
+
+    def _nearest(self, trees: Tensor, different: Tensor) -> Iterator[Match]:
+        few, stage = self.few, self.stage
+        near = LeastSquares(self.bank.values, different[: _SECOND[stage]], self.bank.cost)
+        first, core = trees[: _FIRST[stage]], _CORE[stage]
+        values = self.bank.values
+        for goal in pair_goals(few.y, few.weight, self.sound, self.named, values, first, 64, core):
+            if self.expired():
+                return
+            yield from near.best(goal, *self.measure, 4)
 
 
 def _sorted(matches: Iterable[Match]) -> list[Match]:
     return sorted(matches, key=lambda m: m.cost)
 
 
-def _promising(found: Sequence[Match], few: _Table) -> list[Match]:
+def _promising(found: Sequence[Match], few: Table) -> list[Match]:
     """The shortest descriptions by the few rows, and the most precise of each cost."""
     rows = len(few.y)
 
     def bits(match: Match) -> float:
-        return rows / 2 * math.log2(match.loss + few.noise2) + _BITS * match.cost
+        return rows / 2 * math.log2(match.loss + few.noise2) + BITS * match.cost
 
     ordered = sorted(found, key=bits)
     chosen = ordered[:_FINALISTS]
     for cost in sorted({m.cost for m in found}):
         chosen += [m for m in ordered if m.cost == cost][:3]
-    return chosen
-
-
-def _proposals(
-    matches: Iterable[Match], bank: Bank, table: _Table, seen: dict[Expr, Proposal]
-) -> list[Proposal]:
-    """Expressions with their constants fitted in closed form on all rows."""
-    found: dict[Expr, Proposal] = {}
-    for match in matches:
-        for expression in _expressions(match, bank, table):
-            if expression not in seen:
-                origin = f"trees: {match.form.outer.name or 'y'}"
-                seen[expression] = Proposal(expression, _error(expression, table), origin)
-            if math.isfinite(seen[expression].error):
-                found[expression] = seen[expression]
-    return list(found.values())
-
-
-def _expressions(match: Match, bank: Bank, table: _Table) -> list[Expr]:
-    """The formula of a match with and without the constant d, where both are sound."""
-    columns = table.columns()
-    terms = [bank.expression(tree) for tree in match.terms]
-    e1 = None if match.e1 is None else bank.expression(match.e1)
-    first = None if e1 is None else evaluate(e1, columns).expand(table.y.shape)
-    z, w = goal_of(match.form, table.y, table.weight, first)
-    A = torch.stack([evaluate(e, columns).expand(z.shape) for e in terms], 1)
-    A = torch.cat([A, torch.ones_like(z)[:, None]], 1)
-    good = torch.isfinite(A).all(1) & torch.isfinite(z) & torch.isfinite(w)
-    if int(good.sum()) < 0.9 * len(z):
-        return []
-    A, z, root = A[good], z[good], w[good].sqrt()
-    found = []
-    for constant in (True, False):
-        used = A if constant else A[:, :-1]
-        unit = (used * root[:, None]).norm(dim=0)
-        scaled = used * root[:, None] / unit
-        c = torch.linalg.lstsq(scaled, (z * root)[:, None], driver="gelsd").solution[:, 0] / unit
-        size = float((A[:, :-1].abs().amax(0) * c[: len(terms)].abs()).max())
-        parts = [_number(v) * e for v, e in zip(c.tolist(), terms, strict=False)]
-        if constant and abs(float(c[-1])) > 1e-10 * size:
-            parts.append(_number(float(c[-1])))
-        found.append(match.form.expression(sympy.Add(*parts), e1))
-    return found
-
-
-def _number(value: float) -> Expr:
-    """Small fractions that differ by rounding only as they are, other constants as floats."""
-    for q in (1, 2, 3, 4):
-        p = round(value * q) if abs(value) < 1e3 else 0
-        if p and abs(p) <= 20 and abs(value * q - p) < 1e-10 * abs(p):
-            return sympy.Rational(p, q)
-    return Float(value)
-
-
-def _error(expression: Expr, table: _Table) -> float:
-    """Root mean square error relative to the target's spread; inf where it is not real."""
-    if expression.has(sympy.zoo, sympy.nan, sympy.oo, sympy.I):
-        return math.inf
-    residual = evaluate(expression, table.columns()) - table.y
-    error = math.sqrt(float((table.weight * residual.square()).sum()) / table.total)
-    return error if math.isfinite(error) else math.inf
-
-
-def _polished(
-    proposals: Sequence[Proposal], table: _Table, expired: Callable[[], bool]
-) -> list[Proposal]:
-    """All constants of the best fitted together."""
-    fitting = table.rows(torch.arange(min(_FIT_ROWS, len(table.y))))
-    found = []
-    for n, p in enumerate(sorted(proposals, key=table.bits)):
-        found.append(p)
-        if n >= _POLISHED or expired() or not p.expression.has(Float):
-            continue
-        deadline = time.monotonic() + _POLISH_SECONDS
-        better = refit(
-            p.expression, fitting.x, fitting.y, fitting.names, fitting.weight,
-            steps=30, deadline=deadline,
-        ).expression  # fmt: skip
-        error = _error(better, table)
-        if math.isfinite(error):
-            found.append(Proposal(better, error, p.origin))
-            if table.noise == 0 and error < _EXACT:
-                break
-    return found
-
-
-def _best(table: _Table, proposals: Sequence[Proposal], top: int) -> list[Proposal]:
-    """Shortest description first, one of each expression up to its floats."""
-    chosen: dict[Expr, Proposal] = {}
-    for p in sorted(proposals, key=table.bits):
-        shape = p.expression.xreplace({v: Float(1) for v in p.expression.atoms(Float)})
-        chosen.setdefault(shape, p)
-    return list(chosen.values())[:top]
+    return list(dict.fromkeys(chosen))

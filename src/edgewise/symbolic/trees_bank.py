@@ -8,7 +8,7 @@ is the cheapest, is kept. All work is on whole blocks of values (n, P).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import sympy
@@ -222,6 +222,44 @@ class Bank:
             return self.functions[op - _UNARY].sympy(a)
         b = self.expression(right)
         return {_ADD: a + b, _SUBTRACT: a - b, _TIMES: a * b}[op] if op != _OVER else a / b
+
+    def evaluate(self, tree: int, leaf: Callable[[int], Tensor]) -> Tensor:
+        """The tree's values (N,) on other rows, where ``leaf`` gives those of leaves."""
+        op, left, right = int(self.op[tree]), int(self.left[tree]), int(self.right[tree])
+        if op == _LEAF:
+            return leaf(left)
+        a = self.evaluate(left, leaf)
+        if op < _BINARY:
+            return self.functions[op - _UNARY].torch(a)
+        b = self.evaluate(right, leaf)
+        return {_ADD: a + b, _SUBTRACT: a - b, _TIMES: a * b, _OVER: a / b}[op]
+
+    def images(
+        self, most: int, rows: int, block: int, expired: Callable[[], bool]
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Every function of the first trees, one level deeper than the bank is: the function, the
+        trees and the values (n, rows) of f(tree), in blocks. They are not kept: see `keep`."""
+        for part in torch.arange(min(most, len(self))).split(block):
+            u = self.values[part, :rows]
+            u, part = u[u.amax(1) > u.amin(1)], part[u.amax(1) > u.amin(1)]
+            for n, f in enumerate(self.functions):
+                if expired():
+                    return
+                value = f.torch(u)
+                good = torch.isfinite(value).all(1) & (value.abs().amax(1) < _LARGEST)
+                yield n, part[good], value[good]
+
+    def keep(self, function: int, tree: int) -> int:
+        """The tree f(tree) in the bank, as a last one outside all levels; its number."""
+        f = self.functions[function]
+        self.values = torch.cat([self.values, f.torch(self.values[tree])[None]])
+        for name, value in (
+            ("op", _UNARY + function), ("left", tree), ("right", tree),
+            ("cost", int(self.cost[tree]) + f.cost), ("bent", True),
+        ):  # fmt: skip
+            old = getattr(self, name)
+            setattr(self, name, torch.cat([old, torch.tensor([value], dtype=old.dtype)]))
+        return len(self) - 1
 
 
 def _keys(projection: Tensor) -> Tensor:

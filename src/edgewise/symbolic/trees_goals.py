@@ -21,7 +21,7 @@ _HALF_PI = math.pi / 2
 
 @dataclass(frozen=True)
 class Outer:
-    """An invertible map: forward v -> z, slope |dz/dv| at v, inverse on expressions.
+    """An invertible map: forward v -> z, slope |dz/dv| at v, inverse z -> v and on expressions.
 
     sound: for v (n, P), the rows of v on which the inverse is the one that was meant.
     needs: primitives that the map and its inverse write.
@@ -30,6 +30,7 @@ class Outer:
     name: str
     forward: Callable[[Tensor], Tensor]
     slope: Callable[[Tensor], Tensor]
+    undo: Callable[[Tensor], Tensor]
     inverse: Callable[[Expr], Expr]
     sound: Callable[[Tensor], Tensor]
     needs: str = ""
@@ -41,6 +42,10 @@ def _always(v: Tensor) -> Tensor:
 
 def _positive(v: Tensor) -> Tensor:
     return v.amin(-1) > 0
+
+
+def _negative(v: Tensor) -> Tensor:
+    return v.amax(-1) < 0
 
 
 def _nonzero(v: Tensor) -> Tensor:
@@ -55,41 +60,49 @@ def _cosine_range(v: Tensor) -> Tensor:
     return (v.amin(-1) > 0) & (v.amax(-1) < math.pi)
 
 
-_ID = Outer("", lambda v: v, torch.ones_like, lambda e: e, _always)
+_ID = Outer("", lambda v: v, torch.ones_like, lambda z: z, lambda e: e, _always)
 _INVERSE = Outer(
-    "1/x", torch.reciprocal, lambda v: v.square().reciprocal(), lambda e: 1 / e, _nonzero
+    "1/x", torch.reciprocal, lambda v: v.square().reciprocal(), torch.reciprocal,
+    lambda e: 1 / e, _nonzero,
+)  # fmt: skip
+_SQUARE = Outer(
+    "x^2", torch.square, lambda v: 2 * v.abs(), torch.sqrt, sympy.sqrt, _positive, "sqrt"
 )
-_SQUARE = Outer("x^2", torch.square, lambda v: 2 * v.abs(), sympy.sqrt, _positive, "sqrt")
 _MINUS_SQUARE = Outer(
-    "-x^2", torch.square, lambda v: 2 * v.abs(), lambda e: -sympy.sqrt(e),
-    lambda v: v.amax(-1) < 0, "sqrt",
+    "-x^2", torch.square, lambda v: 2 * v.abs(), lambda z: -torch.sqrt(z),
+    lambda e: -sympy.sqrt(e), _negative, "sqrt",
 )  # fmt: skip
 _INVERSE_SQUARE = Outer(
-    "1/x^2", lambda v: v ** (-2.0), lambda v: 2 * v.abs() ** -3.0, lambda e: 1 / sympy.sqrt(e),
-    _positive, "sqrt",
+    "1/x^2", lambda v: v ** (-2.0), lambda v: 2 * v.abs() ** -3.0, torch.rsqrt,
+    lambda e: 1 / sympy.sqrt(e), _positive, "sqrt",
 )  # fmt: skip
-_ROOT = Outer("sqrt", torch.sqrt, lambda v: 0.5 / v.sqrt(), lambda e: e**2, _positive)
-_LOG = Outer("log", torch.log, torch.reciprocal, sympy.exp, _positive, "exp")
+_ROOT = Outer("sqrt", torch.sqrt, lambda v: 0.5 / v.sqrt(), torch.square, lambda e: e**2, _positive)
+_LOG = Outer("log", torch.log, torch.reciprocal, torch.exp, sympy.exp, _positive, "exp")
 _MINUS_LOG = Outer(
-    "log(-x)", lambda v: torch.log(-v), lambda v: -v.reciprocal(), lambda e: -sympy.exp(e),
-    lambda v: v.amax(-1) < 0, "exp",
+    "log(-x)", lambda v: torch.log(-v), lambda v: -v.reciprocal(), lambda z: -torch.exp(z),
+    lambda e: -sympy.exp(e), _negative, "exp",
 )  # fmt: skip
-_EXP = Outer("exp", torch.exp, torch.exp, sympy.log, _within(12.0), "log")
+_EXP = Outer("exp", torch.exp, torch.exp, torch.log, sympy.log, _within(12.0), "log")
 _ARCSIN = Outer(
-    "arcsin", torch.arcsin, lambda v: (1 - v * v).clamp_min(1e-9).rsqrt(), sympy.sin,
+    "arcsin", torch.arcsin, lambda v: (1 - v * v).clamp_min(1e-9).rsqrt(), torch.sin, sympy.sin,
     _within(1.0), "sin",
 )  # fmt: skip
 _SIN = Outer(
-    "sin", torch.sin, lambda v: torch.cos(v).abs(), sympy.asin, _within(_HALF_PI), "arcsin"
-)
-_COS = Outer("cos", torch.cos, lambda v: torch.sin(v).abs(), sympy.acos, _cosine_range, "arccos")
+    "sin", torch.sin, lambda v: torch.cos(v).abs(), torch.arcsin, sympy.asin,
+    _within(_HALF_PI), "arcsin",
+)  # fmt: skip
+_COS = Outer(
+    "cos", torch.cos, lambda v: torch.sin(v).abs(), torch.arccos, sympy.acos,
+    _cosine_range, "arccos",
+)  # fmt: skip
 _TAN = Outer(
-    "tan", torch.tan, lambda v: torch.cos(v).square().reciprocal(), sympy.atan,
+    "tan", torch.tan, lambda v: torch.cos(v).square().reciprocal(), torch.arctan, sympy.atan,
     _within(_HALF_PI), "arctan",
 )  # fmt: skip
 _ARCTANH = Outer(
-    "arctanh", torch.arctanh, lambda v: (1 - v * v).reciprocal(), sympy.tanh, _within(1.0), "tanh"
-)
+    "arctanh", torch.arctanh, lambda v: (1 - v * v).reciprocal(), torch.tanh, sympy.tanh,
+    _within(1.0), "tanh",
+)  # fmt: skip
 
 SINGLE = (
     _ID, _INVERSE, _SQUARE, _MINUS_SQUARE, _INVERSE_SQUARE, _ROOT, _LOG, _MINUS_LOG, _EXP, _ARCSIN,
@@ -125,6 +138,13 @@ class Form:
         if e1 is not None:
             v = {"*": v / e1, "/": v * e1, "-": v + e1, "+": v - e1}[self.op]
         return self.outer.inverse(v)
+
+    def value(self, affine: Tensor, e1: Tensor | None) -> Tensor:
+        """The same on values; NaN where a map has no inverse."""
+        v = self.inner.undo(affine)
+        if e1 is not None:
+            v = _apply({"*": "/", "/": "*", "-": "+", "+": "-"}[self.op], v, v, e1)[0]
+        return self.outer.undo(v)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from edgewise.symbolic.trees_bank import normalised
+from edgewise.symbolic.trees_bank import Bank, normalised
 from edgewise.symbolic.trees_goals import Form, Goals
 
 EXACT_ROWS = 16
@@ -114,11 +115,56 @@ class LeastSquares:
         return matches
 
 
-def best_terms(
-    goals: Goals, values: Tensor, trees: Tensor, cost: Tensor, total: float, noise2: float,
-    factor: float, k: int,
+def best_images(
+    goals: Sequence[Goals], images: Iterable[tuple[int, Tensor, Tensor]], bank: Bank, total: float,
+    noise2: float, factor: float, k: int,
 ) -> list[Match]:  # fmt: skip
-    """z = c1 e1 + c2 e2 + d in closed form for all pairs of trees, and a third term for the best.
+    """z = c f(e) + d for functions f of trees e that are not in the bank; the best are then kept."""
+    found: list[tuple[float, float, int, int, int]] = []
+    targets: list[tuple[int, Tensor, Tensor, float]] = []
+    for function, trees, values in images:
+        if not len(trees):
+            continue
+        if not targets:
+            targets = list(_targets(goals, values.shape[1]))
+        for n, root, t, share in targets:
+            A = values - (values @ root.square())[:, None]
+            A.mul_(root)
+            norm2 = A.square().sum(1)
+            loss = (float(t @ t) - (A @ t).square().div_(norm2.clamp_min(1e-300))).clamp_min_(0)
+            loss.div_(share)
+            score = (loss + noise2) * factor ** bank.cost[trees]
+            score[~(norm2 > 1e-16 * (values * root).square().sum(1))] = math.inf
+            low = score.topk(min(2, len(score)), largest=False)
+            for value, place in zip(low.values.tolist(), low.indices.tolist(), strict=True):
+                found.append((value, float(loss[place]), n, function, int(trees[place])))
+    kept = []
+    for score_of, loss_of, n, function, tree in sorted(found)[:k]:
+        if math.isfinite(score_of):
+            image = bank.keep(function, tree)
+            form = goals[n].form
+            cost = int(bank.cost[image]) + (form.outer.name != "")
+            kept.append(Match(form, None, (image,), loss_of, cost))
+    return kept
+
+
+def _targets(goals: Sequence[Goals], rows: int) -> Iterator[tuple[int, Tensor, Tensor, float]]:
+    """Of each sound goal: its number, root of weights of sum 1, weighted z free of its mean, and
+    the variance of y in these weights."""
+    for n, goal in enumerate(goals):
+        z, w = goal.z[0, :rows], goal.weight[0, :rows]
+        if bool((torch.isfinite(z) & torch.isfinite(w)).all()) and w.amax() < 0.5 * w.sum():
+            root = (w / w.sum()).sqrt()
+            t = (z - (z * root**2).sum()) * root
+            yield n, root, t, max(float(t @ t), 1e-300)
+
+
+def best_terms(
+    goals: Goals, values: Tensor, first: Tensor, second: Tensor, cost: Tensor, total: float,
+    noise2: float, factor: float, k: int,
+) -> list[Match]:  # fmt: skip
+    """z = c1 e1 + c2 e2 + d in closed form for trees e1 of ``first`` and e2 of ``second``, and with
+    a third term of ``first`` for the best.
 
     With columns of length 1 that are free of the mean, r their products with z and g that of the
     pair, the explained part is (r1^2 + r2^2 - 2 g r1 r2) / (1 - g^2).
@@ -127,51 +173,60 @@ def best_terms(
     if not bool((torch.isfinite(z) & torch.isfinite(w)).all()) or float(w.amax()) > 0.5 * w.sum():
         return []
     root = (w / w.sum()).sqrt()
-    A = values[trees]
-    A = (A - (A * root**2).sum(1, keepdim=True)) * root
-    A = A / A.norm(dim=1, keepdim=True)
-    good = torch.isfinite(A).all(1) & (A.abs().amax(1) < math.sqrt(_ROW_SHARE))
-    A, trees = A[good], trees[good]
-    if len(trees) < 3:
+    A, first = _columns(values, first, root)
+    same = len(first) == len(second)
+    B, second = (A, first) if same else _columns(values, second, root)
+    if len(first) < 3:
         return []
-    c = cost[trees]
     t = (z - (z * root**2).sum()) * root
-    r, scale = A @ t, float(w.sum()) / total
-    whole = float(t @ t)
+    scale, whole = float(w.sum()) / total, float(t @ t)
+    r1, r2 = A @ t, B @ t
+    f1, f2 = factor ** cost[first], factor ** cost[second]
     found: list[tuple[float, float, list[int]]] = []
-    for start in range(0, len(trees), 512):
-        rows = slice(start, start + 512)
-        g = A[rows] @ A.T
+    block = max(1, 1_000_000 // len(second))
+    for start in range(0, len(first), block):
+        rows = slice(start, start + block)
+        g = A[rows] @ B.T
         det = 1 - g.square()
-        explained = g.mul_(-2 * r[rows, None]).mul_(r[None]).add_(r[rows, None] ** 2)
-        explained.add_(r[None] ** 2).div_(det.clamp_min(1e-9))
+        explained = g.mul_(-2 * r1[rows, None]).mul_(r2[None]).add_(r1[rows, None] ** 2)
+        explained.add_(r2[None] ** 2).div_(det.clamp_min(1e-9))
         loss = explained.neg_().add_(whole).clamp_min_(0).mul_(scale)
-        score = (loss + noise2).mul_(factor ** c[None]).mul_(factor ** c[rows, None])
+        score = (loss + noise2).mul_(f2[None]).mul_(f1[rows, None])
         score[det < 1e-7] = math.inf
-        best = score.flatten().topk(min(k, score.numel()), largest=False)
-        for value, flat in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            i, j = divmod(flat, len(trees))
-            if start + i < j and math.isfinite(value):
-                found.append((value, float(loss[i, j]), [start + i, j]))
+        low = score.flatten().topk(min(k, score.numel()), largest=False)
+        for value, flat in zip(low.values.tolist(), low.indices.tolist(), strict=True):
+            i, j = divmod(flat, len(second))
+            if math.isfinite(value) and not (same and start + i > j):
+                found.append((value, float(loss[i, j]), [int(first[start + i]), int(second[j])]))
     found = sorted(found, key=lambda f: f[0])[:k]
-    found += [_third(A, t, c, f[2], scale, noise2, factor) for f in found[:k]]
+    found += [_third(A, first, t, _columns(values, torch.tensor(f[2]), root)[0], f[2],
+                     scale, noise2, f1) for f in found]  # fmt: skip
     extra = goals.form.outer.name != ""
     return [
-        Match(goals.form, None, tuple(int(trees[n]) for n in chosen), loss,
-              int(sum(int(c[n]) + 1 for n in chosen)) + extra)
+        Match(goals.form, None, tuple(chosen), loss, int(cost[chosen].sum()) + len(chosen) + extra)
         for _, loss, chosen in found
-    ]  # fmt: skip
+    ]
+
+
+def _columns(values: Tensor, trees: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
+    """Values of trees as rows of length 1 that are free of the mean, by weights; the trees left."""
+    A = values[trees]
+    A = (A - (A @ root.square())[:, None]) * root
+    A = A / A.norm(dim=1, keepdim=True)
+    good = torch.isfinite(A).all(1) & (A.abs().amax(1) < math.sqrt(_ROW_SHARE))
+    return A[good], trees[good]
 
 
 def _third(
-    A: Tensor, t: Tensor, c: Tensor, pair: list[int], scale: float, noise2: float, factor: float
-) -> tuple[float, float, list[int]]:
-    """The pair and the term that best explains what it leaves."""
-    Q, _ = torch.linalg.qr(A[pair].T)
+    A: Tensor, trees: Tensor, t: Tensor, P: Tensor, pair: list[int], scale: float, noise2: float,
+    factors: Tensor,
+) -> tuple[float, float, list[int]]:  # fmt: skip
+    """The pair, rows P, and the tree with row in A that best explains what it leaves."""
+    Q, _ = torch.linalg.qr(P.T)
     rest = A - (A @ Q) @ Q.T
     left = t - Q @ (Q.T @ t)
     norm2 = rest.square().sum(1)
     gain = torch.where(norm2 > 1e-8, (rest @ left).square() / norm2.clamp_min(1e-12), 0.0)
     loss = (float(left @ left) - gain).clamp_min(0) * scale
-    n = int(((loss + noise2) * factor**c).argmin())
-    return 0.0, float(loss[n]), [*pair, n]
+    n = int(((loss + noise2) * factors).argmin())
+    return 0.0, float(loss[n]), [*pair, int(trees[n])]
