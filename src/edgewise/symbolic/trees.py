@@ -5,6 +5,7 @@ looked up in it in forms that two trees span:
 
 - T(y) = c e + d                        a tree inside an outer map such as 1/y, y^2, log y, sin y
 - T(y) = c_1 e_1 + c_2 e_2 (+ c_3 e_3) + d        a few terms, in closed form
+- T(y) = P / Q                         polynomials of low degree (`trees_rational`)
 - U(T(y) op e_1) = c e_2 + d            y = e_1 (c e_2 + d), e_1 sqrt(c e_2 + d), 1/(e_1 + 1/(..)), ...
 
 Without noise the second tree is found by a sorted key (meet in the middle), so that pairs of large
@@ -34,6 +35,7 @@ from edgewise.symbolic.trees_match import (
     best_images,
     best_terms,
 )
+from edgewise.symbolic.trees_rational import quotients
 
 _ROWS = 64
 _STAGES = (2_000, 15_000, 100_000)
@@ -111,6 +113,10 @@ def _search(
             met = [f for f in fitter.fits(exact[:60]) if f.error < EXACT]
             if met:
                 return [f.proposal(bank) for f in sorted(met, key=lambda f: f.bits)[:12]]
+        if stage == 1 and table.noise == 0:
+            exact_quotients = [p for p in quotients(table, sound) if p.error < EXACT]
+            if exact_quotients:
+                return exact_quotients
         fits = list(fitter.fits(_promising(found, few)))
         if expired() or most >= size or _explained(fits, table):
             break
