@@ -88,3 +88,10 @@ def test_a_constant_is_a_constant_and_time_out_is_quick() -> None:
     assert float(explain(z, torch.full_like(z, 2.5), V)[0].expression) == pytest.approx(2.5)
     assert explain(z, torch.exp(z), V, expired=lambda: True) == []
     assert math.isfinite(explain(z, torch.exp(z), V)[0].error)
+
+
+def test_nothing_is_proposed_where_no_prefactor_or_function_is_allowed() -> None:
+    z = torch.linspace(-1, 1, 60, dtype=torch.float64)
+    assert explain(z, torch.exp(z), V, prefactors=(0.5,)) == []
+    for proposal in explain(z, 1 + z**2, V, lib=[]):
+        assert not proposal.expression.has(sympy.exp, sympy.sin)

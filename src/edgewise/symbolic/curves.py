@@ -35,7 +35,7 @@ _REFITTED = 3
 _PAIRS = {
     "sum": {"y": 300, "1/y": 60, "y^2": 60, "log y": 60, "sqrt y": 30, "1/y^2": 30},
     "product": {"y": 300, "1/y": 40, "y^2": 40},
-    "ratio": {"y": 300},
+    "ratio": {"y": 800},
 }
 _EXPONENTS = (Fraction(1), Fraction(2), Fraction(-1), Fraction(1, 2))
 
@@ -154,6 +154,8 @@ def explain(
         return [Proposal(Float(float(mean)), 1.0 if spread else 0.0, "constant")]
     curve = _reduced(z, y / spread, w, noise / spread)
     task = _task(curve, prefactors)
+    if task is None:
+        return []
     found: list[_Found] = []
     done = False
     for search in (_singles, _pairs, _nested):
@@ -195,8 +197,8 @@ def _reduced(z: Tensor, y: Tensor, w: Tensor, noise: float) -> _Curve:
     return _Curve(z / scale, y, w / w.sum(), noise, scale, float(max(N, len(z))))
 
 
-def _task(curve: _Curve, prefactors: Sequence[float | Fraction]) -> _Task:
-    """y / z^s through every outer function that its sign allows."""
+def _task(curve: _Curve, prefactors: Sequence[float | Fraction]) -> _Task | None:
+    """y / z^s through every outer function that its sign allows; None where z allows no s."""
     t, w, units, powers, outers, signs = [], [], [], [], [], []
     for s in map(lambda p: Fraction(p).limit_denominator(12), prefactors):
         if (s.denominator != 1 and not bool((curve.z > 0).all())) or (
@@ -225,6 +227,8 @@ def _task(curve: _Curve, prefactors: Sequence[float | Fraction]) -> _Task:
             powers.append(s)
             outers.append(outer)
             signs.append(sign)
+    if not t:
+        return None
     targets = Targets(torch.stack(t), torch.stack(w))
     return _Task(targets, torch.tensor(units), tuple(powers), tuple(outers), tuple(signs))
 
@@ -266,10 +270,10 @@ def _rough(models: Models, frame: _Frame, curve: _Curve, task: _Task) -> Models:
     """The first steps of the fits, on few samples, with fewer and fewer models left."""
     few = _few(curve)
     some = _some(task.targets, few)
-    for steps, share in ((3, 3), (4, 8)):
+    for steps, share in ((3, 3), (4, 4)):
         models = fit(models, frame.kinds, frame.few(few), some, steps)
         count = models.target.bincount(minlength=len(some.t))
-        models = _least(models, (count / share).ceil().clamp_min(6).long())
+        models = _least(models, (count / share).long().clamp_min(12))
     return models
 
 
@@ -308,9 +312,11 @@ def _singles(curve: _Curve, task: _Task, lib: Sequence[Primitive] | None) -> Sea
     some = _some(task.targets, few)
     for centred in (False, True):
         table = single_table(lib, _exponents(curve.z)) if centred else _pair_table(curve, lib)
+        if not table.kinds:
+            continue
         frame = _frame(curve, table.kinds, centred)
         table, F = table_values(table, frame.few(few))
-        for models in _searched(scan_single(table, F, some, 500), frame, curve, task):
+        for models in _searched(scan_single(table, F, some, 1000), frame, curve, task):
             yield models, frame
 
 
@@ -345,6 +351,8 @@ def _nested(curve: _Curve, task: _Task, lib: Sequence[Primitive] | None) -> Sear
     few = _few(curve)
     some = _some(task.targets, few)
     inner, outer = nested_tables(lib, bool((curve.z > 0).all()))
+    if not outer.kinds:
+        return
     frame = _frame(curve, (*inner.kinds, *outer.kinds), False)
     inner, F = table_values(inner, frame.few(few))
     plain = torch.tensor([r for r, o in enumerate(task.outer) if o.name == "y"])

@@ -86,9 +86,10 @@ def _row(kinds: list[Kind], rows: list[tuple], kind: Kind, entries: Iterable[tup
 def _table(kinds: list[Kind], rows: list[tuple]) -> Table:
     columns = torch.tensor(rows, dtype=torch.float64).reshape(-1, 5)
     kind, a, b = columns[:, 0].long(), columns[:, 1], columns[:, 2]
-    # three bands of the slope: a valley of a fast wave must not hide that of a slow one
-    band = (a.abs() > 1).long() + (a.abs() > 5).long()
-    return Table(tuple(kinds), kind, a, b, columns[:, 3:], 3 * kind + band)
+    # bands of the slope and its sign: the valley of a fast wave must not hide that of a slow one
+    band = (a.abs() > 1).long() + (a.abs() > 5).long() + 3 * (a < 0).long()
+    group = (6 * kind + band).unique(return_inverse=True)[1]
+    return Table(tuple(kinds), kind, a, b, columns[:, 3:], group)
 
 
 def _signed(values: Sequence[float]) -> list[float]:
