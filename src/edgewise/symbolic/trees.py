@@ -165,20 +165,19 @@ class _Look:
     def _sums(self, goals: Sequence[Goals], different: Tensor) -> Iterator[Match]:
         trees = different[: _SUMS[self.stage]]
         for goal in goals:
-            if self.expired():
-                return
-            yield from best_terms(
-                goal, self.bank.values, trees, trees, self.bank.cost, *self.measure, 12
-            )
+            yield from self._terms(goal, trees, trees)
 
     def _wide_sums(self, goals: Sequence[Goals], different: Tensor) -> Iterator[Match]:
-        first = different[:_WIDE]
         for goal in goals[:4]:
-            if self.expired():
-                return
-            yield from best_terms(
-                goal, self.bank.values, first, different, self.bank.cost, *self.measure, 12
-            )
+            yield from self._terms(goal, different[:_WIDE], different)
+
+    def _terms(self, goal: Goals, first: Tensor, second: Tensor) -> list[Match]:
+        if self.expired():
+            return []
+        bank = self.bank
+        return best_terms(
+            goal, bank.values, first, second, bank.cost, *self.measure, 12, self.expired
+        )
 
     def _images(self, goals: Sequence[Goals]) -> Iterator[Match]:
         rows = _ROWS if self.few.noise else EXACT_ROWS * 2

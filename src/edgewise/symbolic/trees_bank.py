@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
-import sympy
 import torch
-from sympy import Expr, Float
+from sympy import Expr
 from torch import Tensor
 
-from edgewise.symbolic.evaluate import symbol
-from edgewise.symbolic.primitives import PRIMITIVES, Primitive
+from edgewise.symbolic.primitives import Primitive
+from edgewise.symbolic.trees_leaves import Leaf, functions, seeds
 
-# What physics writes on one node, and what it writes more rarely.
-_COMMON = ("sqrt", "x^2", "1/x", "exp", "log", "sin", "cos")
-_RARE = ("x^3", "tan", "tanh", "arcsin", "arctan")
-_BENT = frozenset({"exp", "log", "sin", "cos", "tan", "tanh", "arcsin", "arctan", "arccos"})
+# f(g(u)) that are no new tree
 _ROOT_OF = {("sqrt", "x^2"), ("x^2", "sqrt"), ("1/x", "1/x")}
 
 _LEAF, _UNARY, _BINARY = 0, 1, 100
@@ -30,40 +25,6 @@ _ADD, _SUBTRACT, _TIMES, _OVER = range(_BINARY, _BINARY + 4)
 
 _LARGEST, _SMALLEST = 1e9, 1e-9
 _BLOCK = 8192
-# Steps of a in sin(a u), exp(-a u): pi and its parts, and a geometric row for a later polish.
-_SCALES = (
-    sympy.Rational(1, 2), sympy.Integer(2), sympy.Integer(3), sympy.pi, 2 * sympy.pi, sympy.pi / 2,
-    Float(0.1), Float(0.2), Float(0.33), Float(0.7), Float(1.4), Float(4.5), Float(9.5),
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Function:
-    """A unary function of the trees: x -> values, expression -> expression."""
-
-    name: str
-    torch: Callable[[Tensor], Tensor]
-    sympy: Callable[[Expr], Expr]
-    cost: int
-    bent: bool
-
-
-def functions(lib: Sequence[Primitive] | None) -> list[Function]:
-    """The functions of trees: the usual ones, or those of ``lib``; exp comes with exp(-u)."""
-    if lib is None:
-        chosen = [PRIMITIVES[name] for name in _COMMON + _RARE]
-    else:
-        chosen = [p for p in lib if p.name not in ("0", "x")]
-    found = []
-    for p in chosen:
-        cost = 1 if p.name in _COMMON else 2
-        bent = p.name in _BENT or p.name not in PRIMITIVES
-        found.append(Function(p.name, p.torch, p.sympy, cost, bent))
-        if p.name == "exp":
-            found.append(
-                Function("exp(-x)", lambda u: torch.exp(-u), lambda e: sympy.exp(-e), cost, True)
-            )
-    return found
 
 
 class Bank:
@@ -81,36 +42,15 @@ class Bank:
         self.op, self.left, self.right = (torch.empty(0, dtype=torch.int32) for _ in range(3))
         self.cost = torch.empty(0, dtype=torch.int32)
         self.bent = torch.empty(0, dtype=torch.bool)
-        self.leaves: list[Expr] = []
+        self.leaves: list[Leaf] = []
         self.level = 0
         generator = torch.Generator().manual_seed(0)
         self._direction = torch.randn(P, generator=generator, dtype=x.dtype)
         self._keys = torch.empty(0, dtype=torch.int64)
-        self._seeds = self._make_seeds(x, names)
+        self._seeds = seeds(x, names, self.functions)
 
     def __len__(self) -> int:
         return len(self.values)
-
-    def _make_seeds(
-        self, x: Tensor, names: Sequence[str]
-    ) -> dict[int, list[tuple[Expr, Tensor, bool]]]:
-        """Leaves by cost: columns, 1, 2, 3; functions of a u with a of a table, u a short argument."""
-        P = len(x)
-        columns = [(symbol(n), x[:, i]) for i, n in enumerate(names)]
-        whole = [(sympy.Integer(k), x.new_full((P,), float(k))) for k in (1, 2, 3)]
-        seeds = {1: [(e, v, False) for e, v in (*columns, *whole)]}
-        arguments = [(e, v, 3) for e, v in columns] + [(e**2, v * v, 4) for e, v in columns]
-        for i, (e, v) in enumerate(columns):
-            for other, w in columns[i + 1 :]:
-                arguments += [(e * other, v * w, 5), (e - other, v - w, 5), (e / other, v / w, 5)]
-                arguments += [(e + other, v + w, 5), (other / e, w / v, 5)]
-        curved = [f for f in self.functions if f.name in ("exp", "exp(-x)", "sin", "cos", "tanh")]
-        for f in curved:
-            for e, v, cost in arguments:
-                for a in _SCALES:
-                    seed = (f.sympy(a * e), f.torch(float(a) * v), True)
-                    seeds.setdefault(cost + (a.has(Float) or f.name == "tanh"), []).append(seed)
-        return seeds
 
     def grow(self, most: int, expired: Callable[[], bool]) -> bool:
         """One level more, at most ``most`` trees in all; False when it is full or time is over.
@@ -216,7 +156,7 @@ class Bank:
         """The tree as a sympy expression."""
         op, left, right = int(self.op[tree]), int(self.left[tree]), int(self.right[tree])
         if op == _LEAF:
-            return self.leaves[left]
+            return self.leaves[left].expression()
         a = self.expression(left)
         if op < _BINARY:
             return self.functions[op - _UNARY].sympy(a)

@@ -99,7 +99,7 @@ class Fitter:
 
     def _leaf(self, number: int) -> Tensor:
         if number not in self._leaves:
-            value = evaluate(self.bank.leaves[number], self._columns)
+            value = evaluate(self.bank.leaves[number].expression(), self._columns)
             self._leaves[number] = value.expand(self.table.y.shape)
         return self._leaves[number]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -161,7 +161,7 @@ def _targets(goals: Sequence[Goals], rows: int) -> Iterator[tuple[int, Tensor, T
 
 def best_terms(
     goals: Goals, values: Tensor, first: Tensor, second: Tensor, cost: Tensor, total: float,
-    noise2: float, factor: float, k: int,
+    noise2: float, factor: float, k: int, expired: Callable[[], bool],
 ) -> list[Match]:  # fmt: skip
     """z = c1 e1 + c2 e2 + d in closed form for trees e1 of ``first`` and e2 of ``second``, and with
     a third term of ``first`` for the best.
@@ -183,8 +183,10 @@ def best_terms(
     r1, r2 = A @ t, B @ t
     f1, f2 = factor ** cost[first], factor ** cost[second]
     found: list[tuple[float, float, list[int]]] = []
-    block = max(1, 1_000_000 // len(second))
+    block = max(1, 500_000 // len(second))
     for start in range(0, len(first), block):
+        if expired():
+            break
         rows = slice(start, start + block)
         g = A[rows] @ B.T
         det = 1 - g.square()
