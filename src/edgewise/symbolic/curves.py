@@ -263,7 +263,7 @@ def _some(targets: Targets, few: Tensor) -> Targets:
 
 def _searched(models: Models, frame: _Frame, curve: _Curve, task: _Task) -> list[Models]:
     """Fits with fewer and fewer models left; the last ones with c_0 and without."""
-    return _finished(_rough(models, frame, curve, task), frame, task)
+    return _finished(_rough(models, frame, curve, task), frame, curve, task)
 
 
 def _rough(models: Models, frame: _Frame, curve: _Curve, task: _Task) -> Models:
@@ -273,13 +273,13 @@ def _rough(models: Models, frame: _Frame, curve: _Curve, task: _Task) -> Models:
     for steps, share in ((3, 3), (4, 4)):
         models = fit(models, frame.kinds, frame.few(few), some, steps)
         count = models.target.bincount(minlength=len(some.t))
-        models = _least(models, (count / share).long().clamp_min(12))
+        models = _least(models, (count / share).long().clamp_min(12), curve)
     return models
 
 
-def _finished(models: Models, frame: _Frame, task: _Task) -> list[Models]:
+def _finished(models: Models, frame: _Frame, curve: _Curve, task: _Task) -> list[Models]:
     models = fit(models, frame.kinds, frame.argument, task.targets, 8)
-    models = _least(models, torch.full((len(task.outer),), 8))
+    models = _least(models, torch.full((len(task.outer),), 8), curve)
     without = replace(models, offset=False)
     return [models, fit(without, frame.kinds, frame.argument, task.targets, 8)]
 
@@ -292,10 +292,12 @@ def _shifted(models: Models, frame: _Frame) -> Models:
     return replace(models, free=free, offset=True).rows(free[:, (1, 3)].any(1))
 
 
-def _least(models: Models, kept: Tensor) -> Models:
+def _least(models: Models, kept: Tensor, curve: _Curve) -> Models:
     """The models of smallest error, at most kept[r] of target r: an error is small sooner for some
-    targets than for others."""
-    order = models.loss.argsort()
+    targets than for others. Below half the noise those of fewer free numbers come first."""
+    simplest = models.free.sum(1).argsort(stable=True)
+    loss = models.loss[simplest].clamp_min((curve.noise / 2) ** 2)
+    order = simplest[loss.argsort(stable=True)]
     order = order[torch.isfinite(models.loss[order])]
     place = torch.zeros_like(order)
     for r in models.target[order].unique().tolist():
@@ -336,14 +338,14 @@ def _pairs(curve: _Curve, task: _Task, lib: Sequence[Primitive] | None) -> Searc
         models = scan_pairs(shape, table, F, some, most)
         models = _rough(models, frame, curve, task)
         rough.append(models)
-        for fitted in _finished(models, frame, task):
+        for fitted in _finished(models, frame, curve, task):
             yield fitted, frame
     for models in rough:
         plain = torch.tensor([outer.name == "y" for outer in task.outer])[models.target]
         models = _shifted(models.rows(plain), frame)
         models = fit(models, frame.kinds, frame.few(few), some, 6)
-        models = _least(models, torch.full((len(task.outer),), 8))
-        for fitted in _finished(models, frame, task):
+        models = _least(models, torch.full((len(task.outer),), 8), curve)
+        for fitted in _finished(models, frame, curve, task):
             yield fitted, frame
 
 

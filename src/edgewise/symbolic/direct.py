@@ -136,9 +136,9 @@ def _curves(
     lib: Sequence[Primitive] | None,
     expired: Callable[[], bool],
 ) -> list[tuple[Expr, str]]:
-    """c f(a x_i + b) + d for each input on its own, when there are few."""
+    """c f(a x_i + b) + d for an input on its own."""
     found = []
-    for i in range(x.shape[1]) if x.shape[1] <= 3 else ():
+    for i in range(x.shape[1]) if x.shape[1] == 1 else ():
         if expired():
             break
         for s in suggest(x[:, i], t, lib, top=8):

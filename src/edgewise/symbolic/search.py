@@ -16,8 +16,11 @@ import sympy
 from edgewise.errors import FormulaError
 from edgewise.symbolic import direct
 from edgewise.symbolic.compose import exact
+from edgewise.symbolic.evaluate import symbol
 from edgewise.symbolic.finish import Rows, error_of, finish, mean
 from edgewise.symbolic.front import Candidate
+from edgewise.symbolic.laws import laws
+from edgewise.symbolic.reduce import Columns, reductions
 from edgewise.symbolic.shapes import FittedShape, Shape, fit_shape, formulas, pruned, shapes
 from edgewise.symbolic.simplify import warm_up
 from edgewise.symbolic.suggest import library
@@ -25,9 +28,11 @@ from edgewise.workers import Worker
 
 Progress = Callable[[str, Candidate | None, float], None]
 
-_DIRECT_ROWS = 1000
+_DIRECT_ROWS, _STRUCTURE_ROWS = 1000, 8000
+# Proposals of one reduction that are refitted, snapped and judged.
+_PROPOSALS = 4
 # Held-out error relative to the target's spread that counts as none.
-_EXACT = 1e-9
+_EXACT, _EXACT_FIT = 1e-9, 1e-6
 # Held-out errors, relative to the spread, of a network that explains nothing, and of one whose
 # shape is certainly right.
 _NO_FIT, _PRECISE = 0.9, 1e-3
@@ -114,8 +119,9 @@ def _constant(search: Search) -> Candidate | None:
     return finish(mean, search.rows, "constant", math.inf, snap=False)
 
 
-def _direct(search: Search, lib: Any) -> None:
-    """Formulas without a network; also decides whether errors are relative."""
+def _direct(search: Search, lib: Any) -> list[direct.Proposal]:
+    """Formulas without a network, best first; also decides whether errors are relative. One that is
+    exact is a candidate at once."""
     rows = search.rows
     few = rows.train.thinned(_DIRECT_ROWS)
     records = None if lib is None else library(lib)
@@ -124,17 +130,24 @@ def _direct(search: Search, lib: Any) -> None:
         search.rows = rows = replace(rows, relative=True)
         search.found.clear()
         search.add(_constant(search))
+    while proposals and proposals[0].error < _EXACT_FIT and not (search.solved or search.late):
+        _finished(search, proposals.pop(0))
+    return proposals
+
+
+def _simple(search: Search, proposals: Sequence[direct.Proposal]) -> None:
+    """The candidates of simple formulas, as far as they are not much worse than others."""
     best = math.inf
     for proposal in proposals:
-        if search.late:
+        if search.late or best < 1e-9 or proposal.error > 1000 * best:
             return
-        if best < 1e-9 or proposal.error > 1000 * best:
-            break
-        search.tell(f"simple formulas: {proposal.origin}")
-        if search.add(finish(proposal.expression, rows, proposal.origin, search.deadline)):
-            best = min(best, proposal.error)
-        if search.solved:
-            return
+        _finished(search, proposal)
+        best = min(best, proposal.error)
+
+
+def _finished(search: Search, proposal: direct.Proposal) -> None:
+    search.tell(f"simple formulas: {proposal.origin}")
+    search.add(finish(proposal.expression, search.rows, proposal.origin, search.deadline))
 
 
 def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
@@ -155,6 +168,29 @@ def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
     if even <= 1e-12 * rows.spread or not grown < _RELATIVE_FIT:
         return False  # nothing to weigh, or no fit that could tell
     return math.log(max(grown, 1e-300)) + logs < math.log(even)
+
+
+def _structured(search: Search, lib: Any) -> None:
+    """Formulas of laws that depend on few groups of columns."""
+    rows = search.rows
+    train = rows.train.thinned(_STRUCTURE_ROWS)
+    y, weight = train.y[:, 0], rows.weight(train)
+    records = None if lib is None else library(lib)
+    columns = Columns(train.x, tuple(symbol(name) for name in rows.names))
+
+    def late() -> bool:
+        return search.late
+
+    for reduction in reductions(columns, y, weight, late, search.tell):
+        if search.late or search.solved:
+            return
+        proposals = laws(reduction, y, weight, records, late, search.tell)
+        for count, proposal in enumerate(proposals):
+            if search.late or count == _PROPOSALS:
+                break
+            search.add(finish(proposal.expression, rows, proposal.origin, search.deadline))
+            if search.solved:
+                return
 
 
 def _networks(search: Search, plans: Sequence[Shape], lib: Any) -> Iterator[Candidate]:
@@ -254,7 +290,11 @@ def run(search: Search, lib: Any, seed: int, jobs: int) -> str:
     search.add(_constant(search))
     if not search.rows.names or (search.best is not None and search.best.error == 0.0):
         return "finished"
-    _direct(search, lib)
+    simple = _direct(search, lib)
+    if not search.solved:
+        _structured(search, lib)
+    if not search.solved:
+        _simple(search, simple)
     if search.solved:
         return "finished"
     plans = shapes(search.rows, seed)
