@@ -20,9 +20,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
+from sympy import Float
 from torch import Tensor
 
 from edgewise.symbolic.direct import Proposal
+from edgewise.symbolic.evaluate import symbol
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.trees_bank import Bank, affinely_different
 from edgewise.symbolic.trees_fit import BITS, EXACT, MANY, Fitted, Fitter, Table, best, polished
@@ -33,6 +35,7 @@ from edgewise.symbolic.trees_match import (
     Lookup,
     Match,
     best_images,
+    best_products,
     best_terms,
 )
 from edgewise.symbolic.trees_rational import quotients
@@ -42,6 +45,7 @@ _STAGES = (2_000, 15_000, 100_000)
 _SUMS = (600, 1500, 2500)  # trees of which all pairs are added
 _WIDE = 150  # trees that are added to every tree
 _FIRST, _CORE, _SECOND = (300, 1000, 2000), (60, 100, 150), (1500, 3000, 5000)  # least squares
+_FACTORS = (50, 150, 300)  # trees whose products with the trees e2 are tried
 _IMAGES = (1_500, 8_000, 40_000)  # trees of which functions are tried once more
 _FINALISTS = 150
 
@@ -75,11 +79,24 @@ def search_trees(
     if len(table.y) < 4 or table.total == 0:
         return []
     sign = -1.0 if bool((table.y < 0).all()) else 1.0
-    positive = Table(table.x, sign * table.y, table.weight, table.names, noise)
-    proposals = _search(positive, lib, expired, size)
-    if sign < 0:
-        proposals = [Proposal(-p.expression, p.error, p.origin) for p in proposals]
+    unit, units = sign * _unit(table.y), [_unit(column) for column in table.x.unbind(1)]
+    x, y = table.x / table.x.new_tensor(units), table.y / unit
+    scaled = Table(x, y, table.weight, table.names, noise / abs(unit))
+    proposals = _search(scaled, lib, expired, size)
+    back = {symbol(n): symbol(n) / Float(u) for n, u in zip(names, units, strict=True) if u != 1.0}
+    factor = int(unit) if abs(unit) == 1.0 else Float(unit)
+    proposals = [
+        Proposal(factor * p.expression.xreplace(back), p.error, p.origin) for p in proposals
+    ]
     return best(table, proposals, top)
+
+
+def _unit(column: Tensor) -> float:
+    """1, or a power of ten near the size of columns of an unusual size: 1 + x means nothing there."""
+    size = float(column.square().mean().sqrt())
+    if size == 0 or 1e-4 < size < 1e4:
+        return 1.0
+    return float(10.0 ** round(math.log10(size)))
 
 
 def _make_table(
@@ -156,6 +173,7 @@ class _Look:
         yield _sorted(self._sums(goals, different))
         if few.noise == 0:
             yield _sorted(self._looked_up(trees, different))
+        yield _sorted(self._products(goals, trees))
         yield _sorted(self._images(goals))
         if few.noise > 0 or self.last:
             yield _sorted(self._nearest(trees, different))
@@ -178,6 +196,10 @@ class _Look:
         return best_terms(
             goal, bank.values, first, second, bank.cost, *self.measure, 12, self.expired
         )
+
+    def _products(self, goals: Sequence[Goals], trees: Tensor) -> list[Match]:
+        first, second = trees[: _FACTORS[self.stage]], trees[: _SECOND[self.stage]]
+        return best_products(goals, self.bank, first, second, *self.measure, 12, self.expired)
 
     def _images(self, goals: Sequence[Goals]) -> Iterator[Match]:
         rows = _ROWS if self.few.noise else EXACT_ROWS * 2

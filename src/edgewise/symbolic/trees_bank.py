@@ -178,7 +178,7 @@ class Bank:
         self, most: int, rows: int, block: int, expired: Callable[[], bool]
     ) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Every function of the first trees, one level deeper than the bank is: the function, the
-        trees and the values (n, rows) of f(tree), in blocks. They are not kept: see `keep`."""
+        trees and the values (n, rows) of f(tree), in blocks. They are not kept: see `keep_image`."""
         for part in torch.arange(min(most, len(self))).split(block):
             u = self.values[part, :rows]
             u, part = u[u.amax(1) > u.amin(1)], part[u.amax(1) > u.amin(1)]
@@ -189,16 +189,24 @@ class Bank:
                 good = torch.isfinite(value).all(1) & (value.abs().amax(1) < _LARGEST)
                 yield n, part[good], value[good]
 
-    def keep(self, function: int, tree: int) -> int:
+    def keep_image(self, function: int, tree: int) -> int:
         """The tree f(tree) in the bank, as a last one outside all levels; its number."""
         f = self.functions[function]
-        self.values = torch.cat([self.values, f.torch(self.values[tree])[None]])
-        for name, value in (
-            ("op", _UNARY + function), ("left", tree), ("right", tree),
-            ("cost", int(self.cost[tree]) + f.cost), ("bent", True),
+        value, cost = f.torch(self.values[tree]), int(self.cost[tree]) + f.cost
+        return self._append(value, _UNARY + function, tree, tree, cost)
+
+    def keep_product(self, left: int, right: int) -> int:
+        """The product of two trees, kept in the same way."""
+        cost = int(self.cost[left] + self.cost[right]) + 1
+        return self._append(self.values[left] * self.values[right], _TIMES, left, right, cost)
+
+    def _append(self, value: Tensor, op: int, left: int, right: int, cost: int) -> int:
+        self.values = torch.cat([self.values, value[None]])
+        for name, entry in (
+            ("op", op), ("left", left), ("right", right), ("cost", cost), ("bent", True),
         ):  # fmt: skip
             old = getattr(self, name)
-            setattr(self, name, torch.cat([old, torch.tensor([value], dtype=old.dtype)]))
+            setattr(self, name, torch.cat([old, torch.tensor([entry], dtype=old.dtype)]))
         return len(self) - 1
 
 

@@ -115,6 +115,46 @@ class LeastSquares:
         return matches
 
 
+def best_products(
+    goals: Sequence[Goals], bank: Bank, first: Tensor, second: Tensor, total: float, noise2: float,
+    factor: float, k: int, expired: Callable[[], bool],
+) -> list[Match]:  # fmt: skip
+    """z = c e1 e2 + d for trees e1 of ``first``, e2 of ``second``; the best products are kept.
+
+    With weights w of sum 1 and z free of its mean, the explained part is
+    (sum w z e1 e2)^2 / (sum w e1^2 e2^2 - (sum w e1 e2)^2), three matrix products for all pairs.
+    """
+    E = bank.values[second]
+    E = (E / E.norm(dim=1, keepdim=True)).T.contiguous()
+    E2, f2 = E.square(), factor ** bank.cost[second]
+    found: list[tuple[float, float, int, int, int]] = []
+    for n, root, t, whole in _targets(goals, len(E)):
+        scale = float(goals[n].weight.sum()) / total
+        for part in first.split(64):
+            if expired():
+                break
+            u = bank.values[part]
+            variance = ((u * root**2) @ E).square_().neg_()
+            power = (u * root).square() @ E2
+            variance.add_(power)
+            loss = ((u * root * t) @ E).square_().div_(variance.clamp_min(1e-300))
+            loss = loss.neg_().add_(whole).clamp_min_(0).mul_(scale)
+            score = (loss + noise2).mul_(f2[None]).mul_(factor ** bank.cost[part, None])
+            score[~(variance > 1e-9 * power)] = math.inf
+            low = score.flatten().topk(min(k, score.numel()), largest=False)
+            for value, flat in zip(low.values.tolist(), low.indices.tolist(), strict=True):
+                i, j = divmod(flat, len(second))
+                found.append((value, float(loss[i, j]), n, int(part[i]), int(second[j])))
+    kept = []
+    for value, loss_of, n, e1, e2 in sorted(found)[:k]:
+        if math.isfinite(value):
+            product = bank.keep_product(e1, e2)
+            form = goals[n].form
+            cost = int(bank.cost[product]) + (form.outer.name != "")
+            kept.append(Match(form, None, (product,), loss_of, cost))
+    return kept
+
+
 def best_images(
     goals: Sequence[Goals], images: Iterable[tuple[int, Tensor, Tensor]], bank: Bank, total: float,
     noise2: float, factor: float, k: int,
@@ -141,7 +181,7 @@ def best_images(
     kept = []
     for score_of, loss_of, n, function, tree in sorted(found)[:k]:
         if math.isfinite(score_of):
-            image = bank.keep(function, tree)
+            image = bank.keep_image(function, tree)
             form = goals[n].form
             cost = int(bank.cost[image]) + (form.outer.name != "")
             kept.append(Match(form, None, (image,), loss_of, cost))
