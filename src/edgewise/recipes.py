@@ -25,6 +25,8 @@ from edgewise.symbolic.rules import rules
 from edgewise.symbolic.search import Progress, Search, run
 from edgewise.symbolic.simplify import warm_up
 from edgewise.symbolic.start import enter, measured_anew, starts
+from edgewise.symbolic.template import Template, read_template
+from edgewise.symbolic.template_search import search_template
 
 _HELD_OUT = 0.2
 _HELD_OUT_MAX = 10_000
@@ -47,6 +49,7 @@ def discover(
     lib: Sequence[str | Primitive] | None = None,
     forbid: Sequence[str | tuple[str, str]] | None = None,
     start: Any = None,
+    template: str | None = None,
     progress: Progress | None = None,
 ) -> Discovery:
     """Find formulas y = f(X).
@@ -67,6 +70,10 @@ def discover(
     start: formulas to begin with: a Discovery, a text, or a list of them. Their decimals are fitted to
     these rows (write 1.0 for a number to fit), then their fractions, a scale and an offset too.
 
+    template: the form, where it is known in part, e.g. "a*sin(b*x) + c" or "f(x)*exp(-b*t)": names that
+    are no columns are constants to fit, f(x) and g(x, y) unknown parts to find (lib and forbid are for
+    these); numbers stay.
+
     A fifth of the rows (at most 10,000) is held out and judges every formula; with fewer than 10
     rows all are used for both, and a note says so. Ctrl-C returns the best so far (status
     "interrupted"). Raises DataError that names row and column for cells that are not finite, and
@@ -77,14 +84,20 @@ def discover(
     accept = rules(lib, forbid)
     whole, notes = _prepared(X, y, names, target, weight, seed)
     rows = _varying(whole)
+    form = None if template is None else _form(template, whole, rows)
     first = [] if start is None else starts(start, whole.names)
     warm_up()
     deadline = started + time_limit - min(_RESERVE, time_limit / 10)
     search = Search(rows, started, deadline, progress, stop_at=stop_at, accept=accept)
     status = "finished"
     try:
-        notes += enter(search, first, whole)
-        status = _run(search, lib, seed, jobs)
+        if form is not None:
+            search.rows, search.accept = whole, None
+            status, more = search_template(search, form, lib, accept, seed, jobs)
+            notes += more
+        else:
+            notes += enter(search, first, whole)
+            status = _run(search, lib, seed, jobs)
     except KeyboardInterrupt:
         status = "interrupted"
     return _discovery(search, whole, status, notes)
@@ -97,6 +110,11 @@ def _check_options(time_limit: float, stop_at: float, jobs: int) -> None:
         raise InputError(f"stop_at is {stop_at!r}; expected an error >= 0, such as 0.01.")
     if not isinstance(jobs, int) or jobs < 1:
         raise InputError(f"jobs is {jobs!r}; expected a whole number of processes >= 1.")
+
+
+def _form(template: str, whole: Rows, varying: Rows) -> Template:
+    constant = set(whole.names) - set(varying.names)
+    return read_template(template, whole.names, constant)
 
 
 def _run(search: Search, lib: Any, seed: int, jobs: int) -> str:

@@ -47,11 +47,15 @@ _FUNCTIONS = {
 _OF_TWO = {"atan2": sympy.atan2, "log": lambda u, base: sympy.log(u) / sympy.log(base)}
 _OF_MANY = {"max": sympy.Max, "Max": sympy.Max, "min": sympy.Min, "Min": sympy.Min}
 _CONSTANTS = {"pi": sympy.pi, "π": sympy.pi, "e": sympy.E, "E": sympy.E}
+_UNKNOWN = re.compile(r"[^\W\d_](_?\d+)?")
 _NOT_FINITE = {"nan", "NaN", "inf", "oo", "zoo"}
 
 
 def parse(
-    text: str, names: Iterable[str] | None = None, positive: Iterable[str] = ()
+    text: str,
+    names: Iterable[str] | None = None,
+    positive: Iterable[str] = (),
+    unknown: bool = False,
 ) -> sympy.Expr:
     """Read a formula such as ``2*sin(pi*x)^2 + `period (years)`/3``.
 
@@ -64,6 +68,8 @@ def parse(
         names: the variables there are; any other name is an error. None takes every name that is
             no function and no constant as a variable. A variable may be called pi or e.
         positive: variables known to be positive, for which sympy simplifies further.
+        unknown: whether f(...), of one letter and perhaps a number, is an unknown function, and
+            any name that is not among ``names`` a variable all the same.
 
     Returns:
         The expression; whole numbers are exact, decimals are the float64 nearest to them.
@@ -76,7 +82,7 @@ def parse(
     if len(text) > LENGTH:
         raise FormulaError(f"the formula has {len(text):,} characters; at most {LENGTH:,} are read")
     known = None if names is None else tuple(names)
-    return _Parser(text, known, frozenset(positive)).read()
+    return _Parser(text, known, frozenset(positive), unknown).read()
 
 
 class _Token(NamedTuple):
@@ -88,8 +94,15 @@ class _Token(NamedTuple):
 class _Parser:
     """Recursive descent: sum, product, sign, power, atom; `k` is the token that comes next."""
 
-    def __init__(self, text: str, names: tuple[str, ...] | None, positive: frozenset[str]) -> None:
+    def __init__(
+        self,
+        text: str,
+        names: tuple[str, ...] | None,
+        positive: frozenset[str],
+        unknown: bool = False,
+    ) -> None:
         self.text = text
+        self.unknown = unknown
         self.names = names
         self.positive = positive
         self.k = 0
@@ -239,12 +252,15 @@ class _Parser:
                 self.fail(f"the function {name!r} needs '(' and an argument", token.at)
             if name in _NOT_FINITE:
                 self.fail(f"{name!r} is not a finite number", token.at)
-        if self.names is not None and not declared:
+        if self.names is not None and not declared and not self.unknown:
             self.fail(f"unknown name {name[:40]!r}; {_suggest(name, self.names)}", token.at)
         return symbol(name, positive=name in self.positive)
 
     def _call(self, token: _Token) -> sympy.Expr:
         name, arity = token.text, _arity(token.text)
+        if arity is None and self.unknown and _UNKNOWN.fullmatch(name):
+            self.k += 1
+            return sympy.Function(name, real=True)(*self._arguments(self.tokens[self.k - 1], True))
         if arity is None:
             known = [*_FUNCTIONS, *_OF_TWO, *_OF_MANY, *PRIMITIVES]
             hint = _suggest(name, [word for word in known if word.isidentifier()])

@@ -55,7 +55,7 @@ def enter(search: Search, expressions: Sequence[Expr], whole: Rows) -> list[str]
 
     whole: the rows with the columns that are constant, whose values the formulas take in.
     """
-    notes = []
+    notes: list[str] = []
     first = whole.train.x[0].tolist()
     fixed = {
         symbol(name): sympy.Float(value)
