@@ -169,7 +169,7 @@ def polished(
     """Formulas of the shortest descriptions, with all constants of each fitted together."""
     fitting = table.first(FIT_ROWS)
     found = []
-    for fitted in sorted(fits, key=lambda f: f.bits)[:_POLISHED]:
+    for fitted in _finalists(fits):
         p = fitted.proposal(bank)
         if p.expression.has(sympy.zoo, sympy.nan, sympy.oo, sympy.I):
             continue
@@ -187,6 +187,16 @@ def polished(
             if table.noise == 0 and error < EXACT:
                 break
     return found
+
+
+def _finalists(fits: Sequence[Fitted]) -> list[Fitted]:
+    """Half by description length, half the best of each cost: a constant of the table that is a bit
+    off makes the right short formula worse than a wrong long one until it is fitted."""
+    ordered = sorted(fits, key=lambda f: f.bits)
+    chosen = ordered[: _POLISHED // 2]
+    for cost in sorted({f.match.cost for f in fits}):
+        chosen += [f for f in ordered if f.match.cost == cost][:2]
+    return list(dict.fromkeys(chosen))[:_POLISHED]
 
 
 def best(table: Table, proposals: Sequence[Proposal], top: int) -> list[Proposal]:

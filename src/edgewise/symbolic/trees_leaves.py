@@ -82,13 +82,13 @@ def seeds(
     arguments = [(e, v, 3) for e, v in columns] + [(e**2, v * v, 4) for e, v in columns]
     for i, (e, v) in enumerate(columns):
         for other, w in columns[i + 1 :]:
-            arguments += [(e * other, v * w, 5), (e - other, v - w, 5), (e / other, v / w, 5)]
-            arguments += [(e + other, v + w, 5), (other / e, w / v, 5)]
+            arguments += [(e * other, v * w, 4), (e - other, v - w, 4), (e / other, v / w, 4)]
+            arguments += [(e + other, v + w, 4), (other / e, w / v, 4)]
     scales = [(a, float(a)) for a in _SCALES]
     curved = [f for f in functions if f.name in ("exp", "exp(-x)", "sin", "cos", "tanh")]
     for f in curved:
         for e, v, cost in arguments:
             for a, size in scales:
                 seed = (Leaf(e, a, f), f.torch(size * v), True)
-                seeds.setdefault(cost + (a.has(Float) or f.name == "tanh"), []).append(seed)
+                seeds.setdefault(cost + (f.name == "tanh"), []).append(seed)
     return seeds
