@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,13 +20,16 @@ from edgewise.errors import DataError, InputError, ShapeError
 from edgewise.problems.dataset import Samples, as_dataset
 from edgewise.symbolic.finish import Rows
 from edgewise.symbolic.front import choose, pareto
+from edgewise.symbolic.pi_theorem import Reduction, reduction
 from edgewise.symbolic.primitives import Primitive
-from edgewise.symbolic.rules import rules
+from edgewise.symbolic.rules import Rules, rules
 from edgewise.symbolic.search import Progress, Search, run
 from edgewise.symbolic.simplify import warm_up
 from edgewise.symbolic.start import enter, measured_anew, starts
 from edgewise.symbolic.template import Template, read_template
 from edgewise.symbolic.template_search import search_template
+from edgewise.symbolic.units import read_units
+from edgewise.symbolic.units_search import search_groups
 
 _HELD_OUT = 0.2
 _HELD_OUT_MAX = 10_000
@@ -50,6 +53,7 @@ def discover(
     forbid: Sequence[str | tuple[str, str]] | None = None,
     start: Any = None,
     template: str | None = None,
+    units: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Discovery:
     """Find formulas y = f(X).
@@ -74,6 +78,9 @@ def discover(
     are no columns are constants to fit, f(x) and g(x, y) unknown parts to find (lib and forbid are for
     these); numbers stay.
 
+    units: of every column and the target, e.g. {"m": "kg", "v": "m/s", "angle": "", "E": "J"}; needs
+    pint. Products without dimension are searched first, and every formula returned is well formed.
+
     A fifth of the rows (at most 10,000) is held out and judges every formula; with fewer than 10
     rows all are used for both, and a note says so. Ctrl-C returns the best so far (status
     "interrupted"). Raises DataError that names row and column for cells that are not finite, and
@@ -81,11 +88,14 @@ def discover(
     """
     started = time.monotonic()
     _check_options(time_limit, stop_at, jobs)
-    accept = rules(lib, forbid)
+    wanted = rules(lib, forbid)
     whole, notes = _prepared(X, y, names, target, weight, seed)
-    rows = _varying(whole)
-    form = None if template is None else _form(template, whole, rows)
+    rows, left_out = _varying(whole)
+    if template is None and units is None:  # there, constants count too
+        notes = left_out + notes
+    form = _form(template, start, units, whole, rows)
     first = [] if start is None else starts(start, whole.names)
+    law, accept = _units(units, whole, lib, forbid)
     warm_up()
     deadline = started + time_limit - min(_RESERVE, time_limit / 10)
     search = Search(rows, started, deadline, progress, stop_at=stop_at, accept=accept)
@@ -93,11 +103,13 @@ def discover(
     try:
         if form is not None:
             search.rows, search.accept = whole, None
-            status, more = search_template(search, form, lib, accept, seed, jobs)
+            status, more = search_template(search, form, lib, wanted, seed, jobs)
             notes += more
         else:
             notes += enter(search, first, whole)
-            status = _run(search, lib, seed, jobs)
+            if law is not None and not search.solved:
+                search_groups(search, whole, law, lib, wanted, seed, jobs)
+            status = _run(search, whole, lib, seed, jobs)
     except KeyboardInterrupt:
         status = "interrupted"
     return _discovery(search, whole, status, notes)
@@ -112,20 +124,37 @@ def _check_options(time_limit: float, stop_at: float, jobs: int) -> None:
         raise InputError(f"jobs is {jobs!r}; expected a whole number of processes >= 1.")
 
 
-def _form(template: str, whole: Rows, varying: Rows) -> Template:
-    constant = set(whole.names) - set(varying.names)
-    return read_template(template, whole.names, constant)
+def _form(template: str | None, start: Any, units: Any, whole: Rows, rows: Rows) -> Template | None:
+    if template is None:
+        return None
+    if start is not None or units is not None:
+        raise InputError("template cannot be combined with start or units; leave one of them out")
+    return read_template(template, whole.names, set(whole.names) - set(rows.names))
 
 
-def _run(search: Search, lib: Any, seed: int, jobs: int) -> str:
+def _units(
+    units: Mapping[str, str] | None, whole: Rows, lib: Any, forbid: Any
+) -> tuple[Reduction | None, Rules | None]:
+    """The groups to search, if there are any, and the rules for all formulas."""
+    if units is None:
+        return None, rules(lib, forbid)
+    read = read_units(units, whole.names, whole.target)
+    everything = torch.cat([whole.train.x, whole.held_out.x])
+    return reduction(read, everything), rules(lib, forbid, read.allow)
+
+
+def _run(search: Search, whole: Rows, lib: Any, seed: int, jobs: int) -> str:
     """The search from what was found already; its status."""
     if search.solved:
         return "finished"
+    if search.late:
+        return "time limit"
     before, relative = list(search.found), search.rows.relative
     status = run(search, lib, seed, jobs)
     if search.rows.relative != relative:  # errors are weighed in another way now
+        rows = replace(whole, relative=search.rows.relative)
         for candidate in before:
-            search.add(measured_anew(candidate, search.rows, search.deadline))
+            search.add(measured_anew(candidate, rows, search.deadline))
     return status
 
 
@@ -170,12 +199,10 @@ def _prepared(
     if data.train.y.shape[1] != 1:
         raise ShapeError(f"y has {data.train.y.shape[1]} columns; discover finds one at a time.")
     samples = data.train.to("cpu", torch.float64)
-    x, N = samples.x, len(samples)
+    N = len(samples)
     if N < 2:
         raise DataError(f"Only {N} row came for {target!r}; a formula needs at least 2, better 20.")
-    notes = []
-    for i in (x.amax(0) == x.amin(0)).nonzero()[:, 0].tolist():
-        notes.append(f"column {data.input_names[i]!r} is constant ({float(x[0, i]):g}): left out")
+    notes: list[str] = []
     order = torch.randperm(N, generator=torch.Generator().manual_seed(seed))
     held = 0 if N < _FEW_ROWS else min(max(int(N * _HELD_OUT), 2), _HELD_OUT_MAX)
     if held == 0:
@@ -190,13 +217,21 @@ def _prepared(
     return Rows(train, held_out, data.input_names, data.input_names, target), notes
 
 
-def _varying(rows: Rows) -> Rows:
-    """The rows without their constant columns."""
+def _varying(rows: Rows) -> tuple[Rows, list[str]]:
+    """The rows without their constant columns, and a note on each of those."""
     x = torch.cat([rows.train.x, rows.held_out.x])
-    kept = (x.amax(0) > x.amin(0)).nonzero()[:, 0].tolist()
+    varies = (x.amax(0) > x.amin(0)).tolist()
+    kept = [i for i, varied in enumerate(varies) if varied]
+    notes = [
+        f"column {name!r} is constant ({float(x[0, i]):g}): left out"
+        for i, name in enumerate(rows.names)
+        if not varies[i]
+    ]
 
     def cut(samples: Samples) -> Samples:
         return replace(samples, x=samples.x[:, kept])
 
+    train = cut(rows.train)
+    held_out = train if rows.held_out is rows.train else cut(rows.held_out)
     names = tuple(rows.names[i] for i in kept)
-    return replace(rows, train=cut(rows.train), held_out=cut(rows.held_out), names=names)
+    return replace(rows, train=train, held_out=held_out, names=names), notes

@@ -80,8 +80,8 @@ def enter(search: Search, expressions: Sequence[Expr], whole: Rows) -> list[str]
 
 def _entered(expression: Expr, search: Search) -> Candidate | None:
     # fitted before anything is shortened: 1.0 is a number to fit, not a factor that goes
-    fitted = _fitted(expression, search.rows, search.deadline)
-    return finish(fitted.expression, search.rows, "start", search.deadline)
+    start = fitted(expression, search.rows, search.deadline)
+    return finish(start.expression, search.rows, "start", search.deadline)
 
 
 def _loosened(expression: Expr) -> Expr:
@@ -101,10 +101,11 @@ def _loosened(expression: Expr) -> Expr:
 
 def measured_anew(candidate: Candidate, rows: Rows, deadline: float) -> Candidate | None:
     """The candidate fitted and judged as these rows weigh errors; as it is when time is up."""
-    return measure(_fitted(candidate.formula.expression, rows, deadline), rows, candidate.origin)
+    return measure(fitted(candidate.formula.expression, rows, deadline), rows, candidate.origin)
 
 
-def _fitted(expression: Expr, rows: Rows, deadline: float) -> Refit:
+def fitted(expression: Expr, rows: Rows, deadline: float) -> Refit:
+    """The expression as it is, its floats fitted to the rows."""
     few = rows.train.thinned(_ROWS)
     y, weight = few.y[:, 0], rows.weight(few)
     return refit(expression, few.x, y, list(rows.names), weight, deadline=deadline)
