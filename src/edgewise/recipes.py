@@ -162,6 +162,10 @@ def _discovery(search: Search, whole: Rows, status: str, notes: list[str]) -> Di
     """The front of what was found, and the pick."""
     rows = search.rows
     front = pareto(search.found)
+    if not front and status != "finished":
+        if status == "interrupted":
+            raise KeyboardInterrupt
+        raise InputError("No formula was found within the time limit; give it more, 10 s at least.")
     if not front:
         raise DataError(
             f"No formula is finite on all {len(rows.train) + len(rows.held_out)} rows of "

@@ -109,6 +109,44 @@ def test_options_reach_the_search(table, search):
     }  # fmt: skip
 
 
+def test_what_is_asked_of_the_formula_reaches_the_search(table, search):
+    run("discover", table, "-t", "y", "--stop-at", "0.01", "--forbid", "sin(exp),tan",
+        "--forbid", "exp(exp)", "--start", "a + 1", "--start", "x^2",
+        "--unit", "x=m/s", "--unit", "t = s", "--unit", "y=")  # fmt: skip
+    keys = ("stop_at", "forbid", "template", "start", "units")
+    assert {key: search.asked[key] for key in keys} == {
+        "stop_at": 0.01, "forbid": ["sin(exp)", "tan", "exp(exp)"], "template": None,
+        "start": ["a + 1", "x^2"], "units": {"x": "m/s", "t": "s", "y": ""},
+    }  # fmt: skip
+    run("discover", table, "-t", "y", "--template", "a*sin(b*x) + c")
+    assert search.asked["template"] == "a*sin(b*x) + c"
+    assert search.asked["start"] is None and search.asked["units"] is None
+
+
+def test_what_was_saved_is_begun_with(table, search, tmp_path):
+    file = tmp_path / "found.edgewise"
+    ran = run("discover", table, "-t", "y", "--save", file)
+    assert ran.exit_code == 0, ran.output
+    assert str(edgewise.Discovery.load(file)) == str(search.answer)
+    run("discover", table, "-t", "y", "--start", file)
+    (start,) = search.asked["start"]
+    assert str(start) == str(search.answer)
+
+
+def test_a_place_to_save_is_looked_at_before_the_search(table, search, tmp_path):
+    for place in (tmp_path, tmp_path / "none" / "file"):
+        ran = run("discover", table, "-t", "y", "--save", place)
+        assert ran.exit_code == 2
+        assert "--save" in ran.stderr
+    assert not search.asked
+
+
+def test_options_are_in_the_report(table, search, tmp_path):
+    run("discover", table, "-t", "y", "--template", "a*x", "--unit", "x=m", "--out", tmp_path)
+    report = (tmp_path / "report.html").read_text()
+    assert "a*x" in report and "x: m" in report
+
+
 def test_files(table, search, tmp_path):
     folder = tmp_path / "a" / "found"
     ran = run("discover", table, "-t", "y", "--out", folder)
@@ -210,6 +248,9 @@ def test_failures_are_a_paragraph(table, monkeypatch, error, code, said):
         ["--jobs", "0"],
         ["--primitives", "sinn"],
         ["--features", "nobody"],
+        ["--stop-at", "-1"],
+        ["--unit", "x"],
+        ["--unit", "=m"],
         ["--no-such-option"],
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgewise.cli.failures import INTERRUPTED, plain_failures
+from edgewise.cli.values import settings, split, start_from, unit_of
 
 
 def discover(
@@ -77,6 +77,64 @@ def discover(
             show_default=False,
         ),
     ] = None,
+    forbid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forbid",
+            metavar="NESTINGS",
+            help="Nestings that no formula may hold, separated by commas, e.g. sin(exp),exp(exp): no"
+            " exp anywhere under a sin. A name alone, e.g. tan, forbids that function.",
+            show_default=False,
+        ),
+    ] = None,
+    stop_at: Annotated[
+        float,
+        typer.Option(
+            "--stop-at",
+            min=0.0,
+            metavar="ERROR",
+            help="Stop at this held-out error, relative to the target's spread, e.g. 0.01.",
+        ),
+    ] = 0.0,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            metavar="FORMULA",
+            help="The form, where it is known in part, e.g. 'a*sin(b*x) + c' or 'f(x)*exp(-b*t)': names"
+            " that are no columns are fitted, f(x) is a part to find.",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--start",
+            metavar="FORMULA",
+            help="Begin with this formula, fitted to the table, or with those of a file that --save"
+            " wrote; may be given more than once.",
+            show_default=False,
+        ),
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unit",
+            metavar="NAME=UNIT",
+            help="The unit of a column, e.g. v=m/s, or angle= for a pure number; with one every column"
+            " and the target need theirs.",
+            show_default=False,
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save",
+            metavar="FILE",
+            help="Save the whole result to this file, for --start and Discovery.load.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the result only, no progress.")
     ] = False,
@@ -94,6 +152,7 @@ def discover(
     Examples:
       edgewise discover planets.csv --target period_years
       edgewise discover planets.csv -t period_years -f semi_major_axis_au --out found
+      edgewise discover swing.csv -t x --template "a*exp(-b*t)*sin(c*t + d)"
 
     Exit codes: 0 a formula was found; 2 the table or an option does not fit, and the message says
     where; 130 stopped by Ctrl-C; 1 the program itself failed.
@@ -104,9 +163,19 @@ def discover(
         status = _discover(
             table,
             target,
-            _split(features),
-            out,
-            {"time_limit": time_limit, "seed": seed, "jobs": jobs, "lib": _split(primitives)},
+            split(features),
+            (out, save),
+            {
+                "time_limit": time_limit,
+                "stop_at": stop_at,
+                "seed": seed,
+                "jobs": jobs,
+                "lib": split(primitives),
+                "forbid": split(forbid),
+                "template": template,
+                "start": None if start is None else [start_from(value) for value in start],
+                "units": None if unit is None else dict(unit_of(value) for value in unit),
+            },
             quiet,
         )
     if status == "interrupted":
@@ -117,7 +186,7 @@ def _discover(
     path: Path,
     target: str | None,
     features: list[str] | None,
-    out: Path | None,
+    places: tuple[Path | None, Path | None],
     options: dict,
     quiet: bool,
 ) -> str:
@@ -130,9 +199,12 @@ def _discover(
 
     for name in options["lib"] or ():
         primitive(name)
+    out, save = places
     table = read_table(path, target, features)
     if out is not None:
         outputs.prepare(out)
+    if save is not None:
+        outputs.check_place(save)
     if not quiet:
         show.reading(table)
     with Progress(options["time_limit"], quiet) as progress:
@@ -147,25 +219,8 @@ def _discover(
     if not found.front:
         raise KeyboardInterrupt  # stopped before the first formula
     show.result(found)
+    if save is not None:
+        found.save(save)
     if out is not None:
-        show.written(out, *outputs.write(found, out, table, _settings(options)))
+        show.written(out, *outputs.write(found, out, table, settings(options)))
     return found.status
-
-
-def _settings(options: dict) -> dict[str, str]:
-    """What a report says about how the search was asked."""
-    lib = ", ".join(options["lib"] or ()) or "all"
-    return {
-        "seed": str(options["seed"]),
-        "time limit": f"{options['time_limit']:g} s",
-        "jobs": str(options["jobs"]),
-        "primitives": lib,
-    }
-
-
-def _split(values: list[str] | None) -> list[str] | None:
-    """Names from comma lists; a name that holds a comma stands in double quotes."""
-    if not values:
-        return None
-    rows = csv.reader(values, skipinitialspace=True)
-    return [name.strip() for row in rows for name in row if name.strip()]

@@ -32,6 +32,13 @@ def prepare(folder: Path) -> None:
         raise FileError(f"the folder {folder} may not be written to; name another with --out")
 
 
+def check_place(file: Path) -> None:
+    """Raise FileError, before any time is spent on a search, if no such file can be written."""
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        reason = "that is a folder" if file.is_dir() else "its folder does not exist"
+        raise FileError(f"{file} cannot be written: {reason}; name another with --save")
+
+
 def write(
     found: Any, folder: Path, table: Any, settings: Mapping[str, Any]
 ) -> tuple[list[Path], list[str]]:
