@@ -293,11 +293,10 @@ def _shifted(models: Models, frame: _Frame) -> Models:
 
 
 def _least(models: Models, kept: Tensor, curve: _Curve) -> Models:
-    """The models of smallest error, at most kept[r] of target r: an error is small sooner for some
-    targets than for others. Below half the noise those of fewer free numbers come first."""
-    simplest = models.free.sum(1).argsort(stable=True)
-    loss = models.loss[simplest].clamp_min((curve.noise / 2) ** 2)
-    order = simplest[loss.argsort(stable=True)]
+    """The models of the shortest description, at most kept[r] of target r: an error is small sooner
+    for some targets than for others."""
+    unexplained = 0.5 * curve.rows * (models.loss + (curve.noise / 2) ** 2 + 1e-28).log2()
+    order = (unexplained + _BITS * models.free.sum(1)).argsort(stable=True)
     order = order[torch.isfinite(models.loss[order])]
     place = torch.zeros_like(order)
     for r in models.target[order].unique().tolist():

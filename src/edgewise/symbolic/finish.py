@@ -16,6 +16,7 @@ from edgewise.problems.dataset import Samples
 from edgewise.symbolic.evaluate import evaluate
 from edgewise.symbolic.formula import Formula
 from edgewise.symbolic.front import Candidate
+from edgewise.symbolic.limits import without_limits
 from edgewise.symbolic.refit import Refit, refit, with_errors
 from edgewise.symbolic.simplify import simplify
 from edgewise.symbolic.snap import snap_constants
@@ -70,6 +71,10 @@ def finish(
         return None  # as many constants as rows fit anything; a fit cut short fits nothing
     if not math.isfinite(fitted.rmse) or _wild(fitted.expression):
         return None
+    if snap:
+        fitted = without_limits(
+            fitted, columns, few.y[:, 0], lambda e: _fit(e, few, rows, deadline), deadline
+        )
     expression = fitted.expression
     for _ in range(2 if snap else 0):
         if time.monotonic() > deadline:

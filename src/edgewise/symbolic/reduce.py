@@ -86,27 +86,30 @@ class Reduction:
 
     def factor(self) -> Expr:
         """The monomial before S."""
-        return self._monomial(self.groups.q, self.groups.signed)
+        return monomial(self.columns.expressions, self.groups.q, self.groups.signed)
 
     def group(self, k: int, even: bool = False) -> Expr:
         """z_k; of columns of both signs only the size counts, unless one is a group by itself, or
         what z_k stands in is even."""
         plain = even or self.groups.raw[k]
         positive = (self.columns.x.amin(0) >= 0).tolist()
-        return self._monomial(self.groups.p[k], [plain or sign for sign in positive])
-
-    def _monomial(self, exponents: Sequence[Fraction | float], signed: Sequence[bool]) -> Expr:
-        powers = []
-        for s, e, sign in zip(self.columns.expressions, exponents, signed, strict=True):
-            if e != 0:
-                base = s if sign else sympy.Abs(s)
-                powers.append(
-                    base ** (sympy.Float(e) if isinstance(e, float) else sympy.Rational(e))
-                )
-        return sympy.Mul(*powers)
+        signed = [plain or sign for sign in positive]
+        return monomial(self.columns.expressions, self.groups.p[k], signed)
 
 
-Start = tuple[tuple[Axis, ...], Tensor]
+def monomial(
+    symbols: Sequence[Expr], exponents: Sequence[Fraction | float], signed: Sequence[bool]
+) -> Expr:
+    """prod_i s_i^e_i, with |s_i| where the sign does not count."""
+    powers = []
+    for s, e, sign in zip(symbols, exponents, signed, strict=True):
+        if e != 0:
+            base = s if sign else sympy.Abs(s)
+            powers.append(base ** (sympy.Float(e) if isinstance(e, float) else sympy.Rational(e)))
+    return sympy.Mul(*powers)
+
+
+_Begin = tuple[tuple[Axis, ...], Tensor]
 
 # --- fits of 0, 1 and 2 groups --------------------------------------------------------------------
 
@@ -128,7 +131,7 @@ def no_group(table: Table) -> GroupFit:
 def one_group(table: Table, expired: Callable[[], bool]) -> GroupFit:
     """The best fit with one group on few rows."""
     q = loglinear(table)
-    starts: list[Start] = [((Axis(),), row[None]) for row in directions(len(q))]
+    starts: list[_Begin] = [((Axis(),), row[None]) for row in directions(len(q))]
     starts += [((Axis(i),), torch.eye(len(q), dtype=q.dtype)[i : i + 1]) for i in _raw(table)]
     return _best(table, q, starts, 8, _GRID, expired)
 
@@ -141,7 +144,7 @@ def two_groups(table: Table, first: GroupFit, expired: Callable[[], bool]) -> Gr
     rows = directions(n)
     seconds = [(Axis(), row) for row in rows] + [(Axis(i), eye[i]) for i in _raw(table)]
     firsts = [(first.axes[0], first.p[0]), *((Axis(), row) for row in eye)]
-    starts: list[Start] = []
+    starts: list[_Begin] = []
     for one, row in firsts:
         for two, other in seconds:
             both = torch.stack([row, other])
@@ -158,7 +161,7 @@ def _raw(table: Table) -> list[int]:
 def _best(
     table: Table,
     q: Tensor,
-    starts: list[Start],
+    starts: list[_Begin],
     coarse: int,
     grid: int,
     expired: Callable[[], bool],
@@ -184,36 +187,57 @@ def _best(
 # --- all reductions -------------------------------------------------------------------------------
 
 
-def reductions(
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The rows, weighed, and their fits with no group and with one."""
+
+    columns: Columns
+    y: Tensor
+    weight: Tensor | None
+    table: Table
+    share: float
+    zero: GroupFit
+    one: GroupFit
+
+    @property
+    def certain(self) -> bool:
+        """Whether nothing is left that more groups could explain."""
+        return min(self.zero.error, self.one.error) < _CERTAIN
+
+
+def start(
     columns: Columns,
     y: Tensor,
     weight: Tensor | None = None,
     expired: Callable[[], bool] = lambda: False,
+) -> Start:
+    """Fits of y (N,) with no group of columns, and with one. weight (N,)."""
+    table, share = _weighed(columns, y, weight, expired)
+    one = _refined(table, one_group(table.first(_ROWS), expired))
+    return Start(columns, y, weight, table, share, no_group(table), one)
+
+
+def reductions(
+    begun: Start,
+    expired: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Iterator[Reduction]:
-    """Ways to write y (N,) as a monomial times a function of at most two groups, those that explain
-    the rows in the fewest bits first."""
+    """Ways to write y as a monomial times a function of at most two groups, those that explain the
+    rows in the fewest bits first."""
     seen = set()
-    for reduction in _reductions(columns, y, weight, expired, tell):
+    for reduction in _reductions(begun, expired, tell):
         if reduction.key not in seen:
             seen.add(reduction.key)
             yield reduction
 
 
 def _reductions(
-    columns: Columns,
-    y: Tensor,
-    weight: Tensor | None,
-    expired: Callable[[], bool],
-    tell: Callable[[str], None],
+    begun: Start, expired: Callable[[], bool], tell: Callable[[str], None]
 ) -> Iterator[Reduction]:
-    n = len(columns.expressions)
-    tell("groups of columns: one")
-    table, share = _weighed(columns, y, weight, expired)
-    zero, one = no_group(table), _refined(table, one_group(table.first(_ROWS), expired))
-    best = min((zero, one), key=GroupFit.bits)
-    if best.error < _CERTAIN or n < 2 or expired():
-        yield from _rounded(columns, table, best, share)
+    columns, y, weight, share = begun.columns, begun.y, begun.weight, begun.share
+    table, zero, one = begun.table, begun.zero, begun.one
+    if begun.certain or len(columns.expressions) < 2 or expired():
+        yield from _rounded(columns, table, min((zero, one), key=GroupFit.bits), share)
         return
     tell("groups of columns: two")
     found = [(zero, columns, table), (one, columns, table)]

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import sympy
@@ -16,11 +17,13 @@ import sympy
 from edgewise.errors import FormulaError
 from edgewise.symbolic import direct
 from edgewise.symbolic.compose import exact
-from edgewise.symbolic.evaluate import symbol
+from edgewise.symbolic.evaluate import evaluate, symbol
 from edgewise.symbolic.finish import Rows, error_of, finish, mean
 from edgewise.symbolic.front import Candidate
+from edgewise.symbolic.groups import GroupFit
 from edgewise.symbolic.laws import laws
-from edgewise.symbolic.reduce import Columns, reductions
+from edgewise.symbolic.polynomials import polynomials
+from edgewise.symbolic.reduce import Columns, Start, reductions, start
 from edgewise.symbolic.shapes import FittedShape, Shape, fit_shape, formulas, pruned, shapes
 from edgewise.symbolic.simplify import warm_up
 from edgewise.symbolic.suggest import library
@@ -31,6 +34,10 @@ Progress = Callable[[str, Candidate | None, float], None]
 _DIRECT_ROWS, _STRUCTURE_ROWS = 1000, 8000
 # Proposals of one reduction that are refitted, snapped and judged.
 _PROPOSALS = 4
+# A polynomial is tried when its error is at most this much larger than that of the best groups.
+_AS_GOOD = 1.05
+# Errors in these proportions are the same noise.
+_SAME = (0.97, 1.02)
 # Held-out error relative to the target's spread that counts as none.
 _EXACT, _EXACT_FIT = 1e-9, 1e-6
 # Held-out errors, relative to the spread, of a network that explains nothing, and of one whose
@@ -46,7 +53,7 @@ class Search:
 
     stop_at: the search ends at this held-out error, relative to the target's spread. accept: what
     becomes of a formula before it is kept: itself, or one of the same values, or None to reject it
-    (`rules.Rules`); picklable.
+    (`rules.Rules`); picklable. explained: some formula leaves nothing but noise.
     """
 
     rows: Rows
@@ -56,6 +63,7 @@ class Search:
     found: list[Candidate] = field(default_factory=list)
     stop_at: float = 0.0
     accept: Callable[[sympy.Expr], sympy.Expr | None] | None = None
+    explained: bool = False
 
     @property
     def scale(self) -> float:
@@ -146,7 +154,7 @@ def _simple(search: Search, proposals: Sequence[direct.Proposal]) -> None:
 
 
 def _finished(search: Search, proposal: direct.Proposal) -> None:
-    search.tell(f"simple formulas: {proposal.origin}")
+    search.tell(f"formula: {proposal.origin}")
     search.add(finish(proposal.expression, search.rows, proposal.origin, search.deadline))
 
 
@@ -181,16 +189,36 @@ def _structured(search: Search, lib: Any) -> None:
     def late() -> bool:
         return search.late
 
-    for reduction in reductions(columns, y, weight, late, search.tell):
+    search.tell("groups of columns: one")
+    begun = start(columns, y, weight, late)
+    short = [] if begun.certain else polynomials(begun, late)
+    if short and short[0].error < _EXACT_FIT:
+        _finished(search, short.pop(0))
+    for reduction in reductions(begun, late, search.tell):
+        if short and short[0].error < _AS_GOOD * reduction.error:
+            _finished(search, short.pop(0))
         if search.late or search.solved:
             return
         proposals = laws(reduction, y, weight, records, late, search.tell)
-        for count, proposal in enumerate(proposals):
-            if search.late or count == _PROPOSALS:
-                break
-            search.add(finish(proposal.expression, rows, proposal.origin, search.deadline))
-            if search.solved:
+        for proposal in islice(proposals, _PROPOSALS):
+            _finished(search, proposal)
+            if search.late or search.solved:
                 return
+        if _explained(search, begun, reduction.groups.fit):
+            search.explained = True
+            return
+
+
+def _explained(search: Search, begun: Start, fit: GroupFit) -> bool:
+    """Whether some formula leaves what the best fit of splines leaves, which then is noise."""
+    table, names = begun.table.first(fit.rows), search.rows.names
+    x = dict(zip(names, begun.columns.x[: fit.rows].unbind(1), strict=True))
+    error = fit.error * math.sqrt(fit.rows / max(fit.rows - fit.parameters, 1))
+    for candidate in search.found:
+        left = evaluate(candidate.formula.expression, x) - begun.y[: fit.rows]
+        if _SAME[0] < float((left * table.root).norm()) / table.size / error < _SAME[1]:
+            return True
+    return False
 
 
 def _networks(search: Search, plans: Sequence[Shape], lib: Any) -> Iterator[Candidate]:
@@ -293,9 +321,9 @@ def run(search: Search, lib: Any, seed: int, jobs: int) -> str:
     simple = _direct(search, lib)
     if not search.solved:
         _structured(search, lib)
-    if not search.solved:
+    if not (search.solved or search.explained):
         _simple(search, simple)
-    if search.solved:
+    if search.solved or search.explained:
         return "finished"
     plans = shapes(search.rows, seed)
     plans += [replace(shape, seed=seed + 1) for shape in plans[:2]]

@@ -321,8 +321,9 @@ def _explained(
     lib: Sequence[Primitive] | None,
     expired: Callable[[], bool],
 ) -> list[Proposal]:
-    # a spline of _GRID + 3 coefficients inherits the rows' noise, and has an error of its own
-    inherited = noise / float(weight.mean().sqrt()) * math.sqrt((_GRID + 3) / len(curve))
+    # a spline of _GRID + 3 coefficients inherits the rows' noise, more through the other curve, and
+    # has an error of its own
+    inherited = 2 * noise / float(weight.mean().sqrt()) * math.sqrt((_GRID + 3) / len(curve))
     middle = (weight * curve).sum() / weight.sum()
     own = float(((weight * (curve - middle).square()).sum() / weight.sum()).sqrt())
     spread = math.hypot(inherited, _SPLINE * own)

@@ -1,0 +1,108 @@
+"""Laws T(y) = prod_i x_i^q_i P(x), with P a polynomial of low degree in some of the columns.
+
+Which columns are mere factors, and their exponents, come from a fit with one group of columns; P is
+linear least squares. Terms that the rows do not need are dropped, the least needed first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations_with_replacement
+
+import sympy
+import torch
+from sympy import Expr, Float
+from torch import Tensor
+
+from edgewise.symbolic.direct import Proposal
+from edgewise.symbolic.exponents import Groups, rounded
+from edgewise.symbolic.groups import Table
+from edgewise.symbolic.reduce import Columns, Start, monomial
+from edgewise.symbolic.surfaces import OUTER, Outer
+
+_TERMS, _DEGREES = 70, (1, 2, 3)
+# Terms that P may have in the end.
+_TERMS_MOST = 12
+# chi^2 from which a term is needed: of noise, and of rounding.
+_NEEDED, _ROUNDING = 16.0, 1e-9
+
+
+def polynomials(begun: Start, expired: Callable[[], bool] = lambda: False) -> list[Proposal]:
+    """Proposals of this form, the most precise first. Errors are relative to the weighted size of y."""
+    columns, table = begun.columns, begun.table
+    found: list[Proposal] = []
+    for groups in rounded(table, begun.one, most=1):
+        inside = [i for i, p in enumerate(groups.p[0]) if p != 0]
+        several = [i for i, q in enumerate(groups.q) if q != int(q) or groups.p[0][i] != 0]
+        everything = list(range(len(groups.q)))
+        for rest in {tuple(chosen): None for chosen in (inside, several, everything)}:
+            for outer in OUTER:
+                for degree in _DEGREES:
+                    if expired():
+                        break
+                    found += _polynomial(columns, table, groups, list(rest), outer, degree)
+    return sorted(found, key=lambda proposal: proposal.error)
+
+
+def _polynomial(
+    columns: Columns, table: Table, groups: Groups, rest: list[int], outer: Outer, degree: int
+) -> list[Proposal]:
+    if math.comb(len(rest) + degree, degree) > _TERMS:
+        return []
+    others = [i for i in range(len(groups.q)) if i not in rest]
+    x = columns.x
+    factor = torch.ones_like(table.y)
+    for i in others:
+        factor = factor * (x[:, i] if groups.signed[i] else x[:, i].abs()) ** float(groups.q[i])
+    y = table.y * torch.where(table.odd, x.sign(), 1.0).prod(1) / factor
+    sign = -1.0 if bool((y < 0).all()) else 1.0
+    if not bool(torch.isfinite(y).all()) or not outer.sound(sign * y):
+        return []
+    t = outer.forward(sign * y)
+    scale = table.root * factor.abs() / outer.slope(sign * y).abs().clamp_min(1e-300)
+    if not bool(torch.isfinite(t).all() and torch.isfinite(scale).all()):
+        return []
+    powers = [
+        chosen for d in range(degree + 1) for chosen in combinations_with_replacement(rest, d)
+    ]
+    A = torch.stack([x[:, list(chosen)].prod(1) for chosen in powers], dim=1)
+    kept, c, error = _needed(A * scale[:, None], t * scale)
+    error = error / table.size
+    if not kept or len(kept) > _TERMS_MOST:
+        return []
+    symbols = columns.expressions
+    terms = [
+        Float(float(value)) * sympy.Mul(*(symbols[i] for i in powers[k]))
+        for k, value in zip(kept, c, strict=True)
+    ]
+    before = monomial(
+        [symbols[i] for i in others],
+        [groups.q[i] for i in others],
+        [groups.signed[i] for i in others],
+    )
+    whole: Expr = sign * before * outer.inverse(sympy.Add(*terms))
+    return [Proposal(whole, error, f"{outer.name}: polynomial of degree {degree}")]
+
+
+def _needed(A: Tensor, t: Tensor) -> tuple[list[int], Tensor, float]:
+    """Columns of A (N, K) that t (N,) needs, their coefficients, and the norm of what is left.
+
+    Backward elimination: the term of the smallest chi^2 goes while it is below the threshold.
+    """
+    norm = A.square().sum(0).sqrt().clamp_min(1e-300)
+    kept = list(range(A.shape[1]))
+    X = A / norm
+    G, g = X.T @ X, X.T @ t
+    N = len(t)
+    while True:
+        H = G[kept][:, kept]
+        inverse = torch.linalg.inv(H + 1e-14 * torch.eye(len(kept), dtype=H.dtype))
+        c = inverse @ g[kept]
+        left = float((t - X[:, kept] @ c).square().sum())
+        variance = max(left / max(N - len(kept), 1), (_ROUNDING**2) * float(t.square().mean()))
+        chi2 = c.square() / (inverse.diagonal().clamp_min(1e-300) * variance)
+        least = int(chi2.argmin())
+        if len(kept) == 1 or float(chi2[least]) > _NEEDED:
+            return kept, c / norm[kept], math.sqrt(left)
+        kept.pop(least)
