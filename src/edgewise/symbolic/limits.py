@@ -20,8 +20,10 @@ from edgewise.symbolic.evaluate import evaluate
 from edgewise.symbolic.formula import complexity
 from edgewise.symbolic.refit import Refit
 
-# A polynomial of this degree stands for the function if it leaves at most this part of its spread.
-_NEAR = (1e-6, 0.1, 0.03)
+# A function that varies less than this is a constant.
+_NEAR = 1e-6
+# Powers that may stand for it, if they leave at most this part of its spread.
+_POLYNOMIALS = (((0, 1), 0.1), ((0, 2), 0.03), ((0, 1, 2), 0.03))
 _BITS, _ROUNDING = 5.0, 1e-13
 
 
@@ -97,15 +99,15 @@ def _replacements(node: Expr, columns: dict[str, Tensor]) -> list[Expr]:
     if not bool(torch.isfinite(u).all() and torch.isfinite(v).all()):
         return []
     spread, scale = float(v.std()), float(v.abs().mean())
-    middle, half = float(u.mean()), float(u.std()) or 1.0
-    if spread <= _NEAR[0] * scale:
+    if spread <= _NEAR * scale:
         return [Float(float(v.mean()))]
-    powers = torch.stack([((u - middle) / half) ** d for d in range(3)], dim=1)
-    for degree in (1, 2):
-        A = powers[:, : degree + 1]
+    found = []
+    for degrees, near in _POLYNOMIALS:
+        A = torch.stack([u**d for d in degrees], dim=1)
+        A = A / A.abs().amax(0).clamp_min(1e-300)
         c = torch.linalg.lstsq(A, v[:, None], driver="gelsd").solution[:, 0]
-        if float((v - A @ c).square().mean().sqrt()) < _NEAR[degree] * spread:
-            w = (argument - Float(middle)) / Float(half)
-            polynomial = sum((Float(float(ck)) * w**k for k, ck in enumerate(c)), sympy.S.Zero)
-            return [sympy.expand(polynomial)] if degree == 2 else [polynomial]
-    return []
+        if float((v - A @ c).square().mean().sqrt()) < near * spread:
+            sizes = [float((u**d).abs().max()) for d in degrees]
+            parts = zip(c.tolist(), sizes, degrees, strict=True)
+            found.append(sum((Float(a / b) * argument**d for a, b, d in parts), sympy.S.Zero))
+    return found
