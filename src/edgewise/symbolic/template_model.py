@@ -142,6 +142,13 @@ class Projection:
         square = self.solve(c)[0].square().mean(1)
         return torch.where(torch.isfinite(square), square, math.inf)
 
+    def fitted(self, numbers: Mapping[Symbol, float]) -> Fitted:
+        """What is linear solved for beside these constants."""
+        c = torch.tensor([[numbers[s] for s in self.constants]], dtype=torch.float64)
+        residual, theta = self.solve(c)
+        spread = float(self.weigh(self.y - self.y.mean()).square().mean().sqrt()) or 1.0
+        return Fitted(c[0], theta[0], float(residual.square().mean().sqrt()) / spread)
+
     def part_values(
         self, part: Part, fitted: Fitted, columns: Columns, y: Tensor
     ) -> tuple[Tensor, Tensor]:

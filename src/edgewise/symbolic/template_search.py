@@ -21,7 +21,7 @@ from edgewise.errors import DataError
 from edgewise.problems.dataset import Samples
 from edgewise.symbolic.finish import Rows, finish, measure
 from edgewise.symbolic.front import Candidate, choose, pareto
-from edgewise.symbolic.refit import Refit, fit_template, make_data, refit, with_errors
+from edgewise.symbolic.refit import Refit, fit_template, free_floats, make_data, refit, with_errors
 from edgewise.symbolic.rules import Rules
 from edgewise.symbolic.search import Search, run
 from edgewise.symbolic.snap import snap_constants
@@ -52,22 +52,25 @@ def search_template(
         return ("time limit" if search.late else "finished"), notes
     # the values of a part are exact where nothing else is unknown: one pass does
     only = len(template.parts) == 1 and not template.constants
+    numbers: dict[Symbol, float] = {}
     for share, enough in _PASSES[1:] if only else _PASSES:
         filled = template
         forms: dict[Part, list[Expr]] = {}
-        numbers: dict[Symbol, Expr] = {}
         for part in template.parts:
             one = share / len(filled.parts)
             how = lib, rules, seed, jobs
-            forms[part], numbers = _part_forms(search, filled, part, how, one, enough)
+            forms[part], numbers = _part_forms(search, filled, part, numbers, how, one, enough)
             filled = filled.known(part, forms[part][0])
+        values = {constant: Float(value) for constant, value in numbers.items()}
         for expression in _put_together(template, forms):
             if search.late or search.solved:
                 break
             search.tell("the template with its parts")
-            _add(search, template, expression.xreplace(numbers))
+            _add(search, template, expression.xreplace(values))
         if search.late or search.solved:
             break
+        one_part = len(forms) == 1
+        numbers = _sharper(search, template, forms, numbers) if one_part else {}
     return ("time limit" if search.late else "finished"), []
 
 
@@ -131,21 +134,28 @@ def _add_fitted(search: Search, template: Template, fitted: Refit) -> list[str]:
 
 
 def _part_forms(
-    search: Search, template: Template, part: Part, how: tuple, share: float, enough: float
-) -> tuple[list[Expr], dict[Symbol, Expr]]:
+    search: Search,
+    template: Template,
+    part: Part,
+    known: dict[Symbol, float],
+    how: tuple,
+    share: float,
+    enough: float,
+) -> tuple[list[Expr], dict[Symbol, float]]:
     """Expressions for one part of a template, the likeliest first, and the constants beside it.
 
-    how: lib, rules, seed, jobs; share: of the time left; enough: see _PASSES.
+    known: the constants, if an earlier pass has found them; how: lib, rules, seed, jobs; share: of
+    the time left; enough: see _PASSES.
     """
     lib, rules, seed, jobs = how
     search.tell(f"values of {part.name}")
     projection, fits = _starts(search, template, seed)
     if not fits:
         raise _no_value(template)
-    inner, unit = _part_rows(search.rows, projection, part, fits[0])
-    stop_at = (
-        max(search.stop_at, enough * fits[0].error) * search.rows.spread / (unit * inner.spread)
-    )
+    fitted = projection.fitted(known) if known else fits[0]
+    inner, unit = _part_rows(search.rows, projection, part, fitted)
+    least = max(search.stop_at, enough * fitted.error)
+    stop_at = least * search.rows.spread / (unit * inner.spread)
 
     def tell(stage: str, best: Candidate | None, seconds: float) -> None:
         search.tell(f"{part.name}: {stage}")
@@ -159,8 +169,26 @@ def _part_forms(
     unseen = 0 if inner.held_out is inner.train else len(inner.held_out)
     pick = choose(front, below.floor, len(inner.train), unseen)
     others = [c for c in reversed(front) if c is not front[pick]]
-    numbers: dict[Symbol, Expr] = {s: Float(v) for s, v in projection.numbers(fits[0]).items()}
-    return [c.formula.expression for c in (front[pick], *others[: _FORMS - 1])], numbers
+    forms = [c.formula.expression for c in (front[pick], *others[: _FORMS - 1])]
+    return forms, projection.numbers(fitted)
+
+
+def _sharper(
+    search: Search, template: Template, forms: dict[Part, list[Expr]], numbers: dict[Symbol, float]
+) -> dict[Symbol, float]:
+    """The constants once more, fitted together with the best form of the part: closer than beside the
+    polynomial that stood in for it, by whose error they were off."""
+    ((part, found),) = forms.items()
+    rows, samples = search.rows, search.rows.train.thinned(_FIT_ROWS)
+    data = make_data(samples.x, samples.y, rows.names, rows.weight(samples))
+    fits = []
+    for form in found[:_VALLEYS]:
+        opened, start = free_floats(form, data)
+        whole = template.expression.xreplace({part.symbol: opened})
+        fits.append(fit_template(whole, start | numbers, data, deadline=search.deadline))
+    best = min(fits, key=lambda fit: fit.rmse)
+    fitted = dict(zip(best.constants, best.values.tolist(), strict=True))
+    return {constant: fitted.get(constant, value) for constant, value in numbers.items()}
 
 
 def _part_rows(
