@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import torch
@@ -77,16 +77,22 @@ class GroupFit:
         return N * math.log2(math.hypot(self.error, floor)) + 0.5 * self.parameters * math.log2(N)
 
 
-def tabulate(x: Tensor, y: Tensor, weight: Tensor | None = None, share: float = _SHARE) -> Table:
-    """Rows x (N, n), y (N,) prepared: small targets weighed relative to their value."""
+def tabulate(
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None = None,
+    share: float = _SHARE,
+    signs: bool = True,
+) -> Table:
+    """Rows x (N, n), y (N,) prepared: small targets weighed relative to their value. signs: whether
+    signs of columns that tell y's sign go into the factor."""
     size = x.abs()
     logs = torch.maximum(size, 1e-6 * size.amax(0)).clamp_min(1e-300).log()
     rms = float(y.square().mean().sqrt())
     root = (y.square() + (share * rms) ** 2).rsqrt()
     root = root if weight is None else root * weight.sqrt()
-    odd = _odd_columns(x, y)
-    signs = torch.where(odd, x.sign(), 1.0).prod(1)
-    return Table(logs - logs.mean(0), x, y * signs, root, odd)
+    odd = _odd_columns(x, y) if signs else torch.zeros(x.shape[1], dtype=torch.bool)
+    return Table(logs - logs.mean(0), x, y * torch.where(odd, x.sign(), 1.0).prod(1), root, odd)
 
 
 def _odd_columns(x: Tensor, y: Tensor) -> Tensor:
@@ -154,7 +160,7 @@ def bspline(w: Tensor, inner: Tensor, grid: int) -> tuple[Tensor, Tensor]:
     return empty.scatter(1, at, value), empty.scatter(1, at, slope * (inner / step)[:, None])
 
 
-def _products(factors: Sequence[Tensor]) -> Tensor:
+def products(factors: Sequence[Tensor]) -> Tensor:
     """Rows of the tensor product of (N, K) factors: (N, prod K)."""
     whole = factors[0]
     for factor in factors[1:]:
@@ -179,7 +185,7 @@ def _evaluate(
         bspline(*_coordinate(table, axis, row), grid) for axis, row in zip(axes, p, strict=True)
     ]
     ones = torch.ones_like(table.y)[:, None]
-    A = factor[:, None] * _products([ones, *(value for value, _ in pairs)])
+    A = factor[:, None] * products([ones, *(value for value, _ in pairs)])
     K = A.shape[1]
     ridge = _RIDGE * float(A.norm()) / math.sqrt(K)
     Q, R = torch.linalg.qr(torch.cat([A, ridge * torch.eye(K, dtype=A.dtype)]))
@@ -196,7 +202,7 @@ def _evaluate(
     for k, axis in enumerate(axes):
         if axis.column is None:
             values = [ones] + [pair[n == k] for n, pair in enumerate(pairs)]
-            slope = factor * (_products(values) @ c)[:, 0]
+            slope = factor * (products(values) @ c)[:, 0]
             columns.append(slope[:, None] * table.logs)
     J = torch.cat(columns, dim=1)
     return _State(r, J - Q @ (Q.T @ J), loss)
@@ -251,12 +257,19 @@ def misfit(table: Table, axes: Sequence[Axis], q: Tensor, p: Tensor, grid: int) 
     return _evaluate(table, axes, q, p, grid, slopes=False).loss
 
 
-def refine(table: Table, fit: GroupFit, grids: Sequence[int]) -> GroupFit:
-    """The fit on finer grids, as long as the description gets shorter."""
-    best = replace(fit, error=math.inf) if fit.rows != len(table.y) else fit
+def refine(
+    table: Table,
+    fit: GroupFit,
+    grids: Sequence[int],
+    expired: Callable[[], bool] = lambda: False,
+) -> GroupFit:
+    """The fit to all rows of the table and on finer grids, as long as the description gets shorter."""
+    best = None if fit.rows != len(table.y) else fit
     for grid in grids:
-        again = solve(table, fit.axes, fit.q, fit.p, grid)
-        if best.error != math.inf and again.bits() > best.bits():
+        if best is not None and expired():
+            break
+        again = solve(table, fit.axes, fit.q, fit.p, grid, expired=expired)
+        if best is not None and again.bits() > best.bits():
             break
         best = fit = again
-    return best
+    return fit

@@ -13,16 +13,16 @@ import torch
 from sympy import Expr, Float, Symbol
 from torch import Tensor
 
-from edgewise.symbolic.curves import explain
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.evaluate import evaluate, symbol
 from edgewise.symbolic.groups import tabulate
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.reduce import Reduction
-from edgewise.symbolic.surfaces import explain_split, splits
-from edgewise.symbolic.trees import search_trees
+from edgewise.symbolic.surfaces import Rows, recognise
 
-_TOP, _SPLITS = 5, 3
+_TOP = 5
+# From this error on rows are taken for noisy.
+_NOISE = 1e-4
 _PREFACTORS, _FEW = 4, 200
 
 
@@ -65,37 +65,16 @@ def _reduced(
     tell: Callable[[str], None],
 ) -> Iterator[Proposal]:
     fit = reduction.groups.fit
-    size = float((t * root).norm())
-    # what is left where an exact law has nothing left is noise
-    floor = fit.error if fit.error > 1e-4 else 0.0
-    noise = floor * size / float(root.norm())
-    weight = root.square()
     if z.shape[1] == 0:
+        weight = root.square()
         constant = float((weight * t).sum() / weight.sum())
         yield Proposal(Float(constant), fit.error, "monomial")
         return
-    if z.shape[1] == 1:
-        tell("curve of one group")
-        yield from explain(
-            z[:, 0],
-            t,
-            symbols[0],
-            weight=weight,
-            noise=noise,
-            prefactors=_prefactors(reduction),
-            lib=lib,
-            top=_TOP,
-            expired=expired,
-        )
-        return
-    tell("splits of two groups")
-    for split in splits(z, t, root, fit.error, expired)[:_SPLITS]:
-        yield from explain_split(split, z, t, root, symbols, lib, expired)
-    tell("small trees of two groups")
-    names = [s.name for s in symbols]
-    yield from search_trees(
-        z, t, names, weight=weight, noise=noise, lib=lib, top=_TOP, expired=expired
-    )
+    # what is left of one group where an exact law has nothing left is noise
+    error = fit.error if z.shape[1] > 1 or fit.error > _NOISE else 0.0
+    tell(f"formula of {z.shape[1]} groups")
+    prefactors = _prefactors(reduction) if z.shape[1] == 1 else (0,)
+    yield from recognise(Rows(z, t, root, tuple(symbols), error), lib, expired, _TOP, prefactors)
 
 
 def _even(expression: Expr, symbol: Symbol, z: Tensor, symbols: Sequence[Symbol]) -> bool:

@@ -104,6 +104,8 @@ def _replacements(node: Expr, columns: dict[str, Tensor]) -> list[Expr]:
     found = []
     for degrees, near in _POLYNOMIALS:
         A = torch.stack([u**d for d in degrees], dim=1)
+        if not bool(torch.isfinite(A).all()):
+            continue
         A = A / A.abs().amax(0).clamp_min(1e-300)
         c = torch.linalg.lstsq(A, v[:, None], driver="gelsd").solution[:, 0]
         if float((v - A @ c).square().mean().sqrt()) < near * spread:

@@ -28,13 +28,19 @@ from edgewise.symbolic.groups import (
     tabulate,
 )
 
-_ROWS, _ROWS_2 = 1000, 3000
-_GRID, _GRIDS = 10, (10, 20, 40, 80)
-_GRID_2, _GRIDS_2 = 6, (6, 12)
+_ROWS = 1000
+_GRID, _GRID_2, _GRID_3 = 10, 6, 3
+# Rows and grids of the final fits with so many groups.
+_FINER = {
+    0: (8000, (1,)),
+    1: (8000, (10, 20, 40, 80)),
+    2: (3000, (6, 12)),
+    3: (3000, (3, 6)),
+}
 _STARTS = 5
 _GOOD = 1e-3
 # Errors below are those of splines: nothing else is tried.
-_CERTAIN, _SPLINES = 3e-6, 5e-5
+_CERTAIN, _SPLINES, _SURFACES = 3e-6, 5e-5, 5e-4
 # A merge, which leaves a column less, must not raise the error.
 _MERGE_GAIN = 0.99
 
@@ -153,6 +159,19 @@ def two_groups(table: Table, first: GroupFit, expired: Callable[[], bool]) -> Gr
     return _best(table, first.q, starts, 4, _GRID_2, expired)
 
 
+def three_groups(table: Table, pair: GroupFit, expired: Callable[[], bool]) -> GroupFit:
+    """The best fit with three groups on few rows; two start as those of the best fit with two."""
+    eye = torch.eye(len(pair.q), dtype=torch.float64)
+    thirds = [(Axis(), row) for row in directions(len(pair.q))]
+    thirds += [(Axis(i), eye[i]) for i in _raw(table)]
+    starts: list[_Begin] = []
+    for axis, row in thirds:
+        p = torch.cat([pair.p, row[None]])
+        if float(torch.linalg.svdvals(p)[-1]) > 1e-2:
+            starts.append(((*pair.axes, axis), p))
+    return _best(table, pair.q, starts, 2, _GRID_3, expired)
+
+
 def _raw(table: Table) -> list[int]:
     """Columns that are not positive: S may depend on them as they are."""
     return (table.x.amin(0) <= 0).nonzero()[:, 0].tolist()
@@ -200,9 +219,14 @@ class Start:
     one: GroupFit
 
     @property
+    def least(self) -> float:
+        """The smaller error of the two."""
+        return min(self.zero.error, self.one.error)
+
+    @property
     def certain(self) -> bool:
         """Whether nothing is left that more groups could explain."""
-        return min(self.zero.error, self.one.error) < _CERTAIN
+        return self.least < _CERTAIN
 
 
 def start(
@@ -213,7 +237,7 @@ def start(
 ) -> Start:
     """Fits of y (N,) with no group of columns, and with one. weight (N,)."""
     table, share = _weighed(columns, y, weight, expired)
-    one = _refined(table, one_group(table.first(_ROWS), expired))
+    one = _refined(table, one_group(table.first(_ROWS), expired), expired)
     return Start(columns, y, weight, table, share, no_group(table), one)
 
 
@@ -231,35 +255,61 @@ def reductions(
             yield reduction
 
 
+_Entry = tuple[GroupFit, Columns, Table]
+
+
 def _reductions(
     begun: Start, expired: Callable[[], bool], tell: Callable[[str], None]
 ) -> Iterator[Reduction]:
-    columns, y, weight, share = begun.columns, begun.y, begun.weight, begun.share
-    table, zero, one = begun.table, begun.zero, begun.one
+    columns, y, share = begun.columns, begun.y, begun.share
+    zero, one = (begun.zero, columns, begun.table), (begun.one, columns, begun.table)
     if begun.certain or len(columns.expressions) < 2 or expired():
-        yield from _rounded(columns, table, min((zero, one), key=GroupFit.bits), share)
+        yield from _rounded(min((zero, one), key=_bits(y)), share)
         return
     tell("groups of columns: two")
-    found = [(zero, columns, table), (one, columns, table)]
-    found.append((_refined(table, two_groups(table.first(_ROWS), one, expired)), columns, table))
-    if found[-1][0].error > _SPLINES:
+    found = [zero, one, _two(one, expired)]
+    if bool(begun.table.odd.any()):
+        plain = tabulate(columns.x, y, begun.weight, share, signs=False)
+        found.append(_two((one_group(plain.first(_ROWS), expired), columns, plain), expired))
+    if _least(found) > _SPLINES:
         tell("groups of columns: merged")
         merges = []
-        for merged in _merges(columns, y, weight, one, share, expired):
-            smaller = tabulate(merged.x, y, weight, share)
-            fit = _refined(smaller, one_group(smaller.first(_ROWS), expired))
-            merges.append((fit, merged, smaller))
+        for merged in _merges(begun, expired):
+            table = tabulate(merged.x, y, begun.weight, share)
+            fit = _refined(table, one_group(table.first(_ROWS), expired), expired)
+            merges.append((fit, merged, table))
             if fit.error < _CERTAIN or expired():
                 break
         found += merges
-        for fit, those, their in merges:
-            if expired() or min(entry[0].error for entry in found) < _CERTAIN:
+        for entry in merges:
+            if expired() or _least(found) < _CERTAIN:
                 break
-            if len(those.expressions) > 1:
-                pair = _refined(their, two_groups(their.first(_ROWS), fit, expired))
-                found.append((pair, those, their))
-    for fit, those, their in sorted(found, key=lambda entry: entry[0].bits(len(y))):
-        yield from _rounded(those, their, fit, share)
+            if len(entry[1].expressions) > 1:
+                found.append(_two(entry, expired))
+    best = min(found, key=_bits(y))
+    if len(best[0].axes) == 2 and best[0].error > _SURFACES and len(best[1].expressions) > 2:
+        tell("groups of columns: three")
+        found.append(_three(best, expired))
+    for entry in sorted(found, key=_bits(y)):
+        yield from _rounded(entry, share)
+
+
+def _bits(y: Tensor) -> Callable[[_Entry], float]:
+    return lambda entry: entry[0].bits(len(y))
+
+
+def _least(found: Sequence[_Entry]) -> float:
+    return min(fit.error for fit, _, _ in found)
+
+
+def _two(entry: _Entry, expired: Callable[[], bool]) -> _Entry:
+    fit, columns, table = entry
+    return _refined(table, two_groups(table.first(_ROWS), fit, expired), expired), columns, table
+
+
+def _three(entry: _Entry, expired: Callable[[], bool]) -> _Entry:
+    fit, columns, table = entry
+    return _refined(table, three_groups(table.first(_ROWS), fit, expired), expired), columns, table
 
 
 def _weighed(
@@ -274,29 +324,22 @@ def _weighed(
     return tabulate(columns.x, y, weight, share), share
 
 
-def _refined(table: Table, fit: GroupFit) -> GroupFit:
-    if len(fit.axes) == 2:
-        return refine(table.first(_ROWS_2), fit, _GRIDS_2)
-    return refine(table, fit, _GRIDS)
+def _refined(table: Table, fit: GroupFit, expired: Callable[[], bool]) -> GroupFit:
+    rows, grids = _FINER[len(fit.axes)]
+    return refine(table.first(rows), fit, grids, expired)
 
 
-def _rounded(columns: Columns, table: Table, fit: GroupFit, share: float) -> Iterator[Reduction]:
-    rows = table if len(fit.axes) < 2 else table.first(_ROWS_2)
-    for groups in rounded(rows, fit, most=3 if len(fit.axes) == 2 else 1):
+def _rounded(entry: _Entry, share: float) -> Iterator[Reduction]:
+    fit, columns, table = entry
+    for groups in rounded(table.first(fit.rows), fit, most=3 if len(fit.axes) > 1 else 1):
         yield Reduction(columns, groups, share)
 
 
-def _merges(
-    columns: Columns,
-    y: Tensor,
-    weight: Tensor | None,
-    one: GroupFit,
-    share: float,
-    expired: Callable[[], bool],
-) -> Iterator[Columns]:
+def _merges(begun: Start, expired: Callable[[], bool]) -> Iterator[Columns]:
     """Columns with two merged, and again two of these, as long as that explains the rows better."""
-    current, error, fit = columns, one.error, one
-    for _ in range(len(columns.expressions) - 1):
+    y, weight = begun.y[:_ROWS], None if begun.weight is None else begun.weight[:_ROWS]
+    current, error, fit = begun.columns, begun.one.error, begun.one
+    for _ in range(len(current.expressions) - 1):
         trials: list[tuple[float, int, Columns, GroupFit]] = []
         inside = [i for i, p in enumerate(fit.p.abs().amax(0).tolist()) if p > 0.02]
         for i, j in combinations(inside, 2):
@@ -304,10 +347,7 @@ def _merges(
                 if expired():
                     return
                 merged = current.merged(i, j, kind)
-                table = tabulate(
-                    merged.x[:_ROWS], y[:_ROWS], None if weight is None else weight[:_ROWS], share
-                )
-                again = one_group(table, expired)
+                again = one_group(tabulate(merged.x[:_ROWS], y, weight, begun.share), expired)
                 trials.append((again.error, len(trials), merged, again))
         if not trials:
             return

@@ -27,6 +27,8 @@ from edgewise.symbolic.reduce import Columns, Start, reductions, start
 from edgewise.symbolic.shapes import FittedShape, Shape, fit_shape, formulas, pruned, shapes
 from edgewise.symbolic.simplify import warm_up
 from edgewise.symbolic.suggest import library
+from edgewise.symbolic.surfaces import Rows as Given
+from edgewise.symbolic.surfaces import recognise
 from edgewise.workers import Worker
 
 Progress = Callable[[str, Candidate | None, float], None]
@@ -38,6 +40,8 @@ _PROPOSALS = 4
 _AS_GOOD = 1.05
 # Errors in these proportions are the same noise.
 _SAME = (0.97, 1.02)
+# Tables of so few columns are searched as they are, too.
+_COLUMNS = 3
 # Held-out error relative to the target's spread that counts as none.
 _EXACT, _EXACT_FIT = 1e-9, 1e-6
 # Held-out errors, relative to the spread, of a network that explains nothing, and of one whose
@@ -207,6 +211,13 @@ def _structured(search: Search, lib: Any) -> None:
         if _explained(search, begun, reduction.groups.fit):
             search.explained = True
             return
+    if len(rows.names) <= _COLUMNS:
+        search.tell("the columns themselves")
+        given = Given(train.x, y, begun.table.root, columns.expressions, begun.least)
+        for proposal in islice(recognise(given, records, late, _PROPOSALS), 2 * _PROPOSALS):
+            _finished(search, proposal)
+            if search.late or search.solved:
+                return
 
 
 def _explained(search: Search, begun: Start, fit: GroupFit) -> bool:

@@ -1,8 +1,9 @@
-"""Laws of two columns whose structure can be split: T(y) = A(b) phi(a) + B(b).
+"""Laws of two or three columns whose structure can be split: T(y) = A(b) phi(a) + B(b).
 
 With A constant this is a sum, with B in proportion to A a product, and otherwise a law that is affine
-in a function of one column; T is y, 1/y, y^2, log y, ... The curves phi, A and B are splines, fitted
-by Gauss-Newton steps on phi with A and B eliminated; then each is recognised by itself.
+in a function of one column; T is y, 1/y, y^2, log y, ... phi, A and B are splines, fitted by
+Gauss-Newton steps on phi with A and B eliminated; then each is recognised by itself. Where b are two
+columns, A and B are surfaces, and split again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice, product
 
 import sympy
@@ -22,17 +24,23 @@ from edgewise.symbolic.curves import explain
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.evaluate import evaluate
 from edgewise.symbolic.formula import complexity
-from edgewise.symbolic.groups import bspline
+from edgewise.symbolic.groups import bspline, products
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.refit import refit
+from edgewise.symbolic.trees import search_trees
 
-_ROWS, _GRID, _STEPS = 2500, 16, 15
-# A split may leave so much more than the surface's own error, and this much at least.
-_MAY_LEAVE, _EXACT = 1.35, 3e-5
+_ROWS, _STEPS = 2500, 15
+# Intervals along the axes of curves and surfaces, at first and once phi is known.
+_GRIDS, _FINE = {1: 16, 2: 6}, {1: 32, 2: 8}
+# A split may leave so much more than the surface's own error, and this much at least where A and B
+# are constants, curves, surfaces.
+_MAY_LEAVE, _EXACT = 1.35, (3e-5, 3e-5, 1e-3)
 _POINTS, _FEW = 60, 600
-_EACH, _PAIRS = 3, 4
-# Error of a spline curve relative to its spread, so that formulas need not follow it.
-_SPLINE = 2e-4
+_EACH, _PAIRS, _SPLITS = 3, 4, 3
+# Error of a curve and of a surface of splines relative to its spread: formulas need not follow it.
+_SPLINE, _RAW = (5e-5, 2e-3), 1e-6
+# From this error on rows are taken for noisy.
+_NOISE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,6 @@ class Split:
 
     outer: Outer
     a: int
-    b: int
     phi: Tensor
     error: float
 
@@ -88,13 +95,20 @@ def coordinate(z: Tensor) -> Tensor:
     return z
 
 
+def basis(z: Tensor, grid: int) -> Tensor:
+    """Splines of one column, or products of those of two: z (N, 1 or 2) -> (N, K)."""
+    return products([bspline(coordinate(c), torch.ones_like(c), grid)[0] for c in z.unbind(1)])
+
+
 def splits(
     z: Tensor, y: Tensor, root: Tensor, floor: float, expired: Callable[[], bool]
 ) -> list[Split]:
-    """The splits that explain y (N,) on z (N, 2) as well as a free surface does (relative error
+    """The splits that explain y (N,) on z (N, 2 or 3) as well as a free surface does (relative error
     ``floor``), the most precise first. root: square roots of the rows' weights."""
     z, y, root = z[:_ROWS], y[:_ROWS], root[:_ROWS]
-    bases = [bspline(coordinate(c), torch.ones_like(c), _GRID)[0] for c in z.unbind(1)]
+    r = z.shape[1]
+    alone = [basis(z[:, a : a + 1], _GRIDS[1]) for a in range(r)]
+    rest = [basis(without(z, a), _GRIDS[r - 1]) for a in range(r)]
     found = []
     sign = -1.0 if bool((y < 0).all()) else 1.0
     for outer in OUTER:
@@ -106,12 +120,19 @@ def splits(
         scale = root / slope.abs().clamp_min(1e-300)
         if not bool(torch.isfinite(t).all() and torch.isfinite(scale).all()):
             continue
-        for a, b in ((0, 1), (1, 0)):
-            split = _split(t, scale, z[:, a], bases[a], bases[b])
-            error = split[1] / float((y * root).norm())
-            if error <= max(_MAY_LEAVE * floor, _EXACT):
-                found.append(Split(outer, a, b, split[0], error))
+        for a in range(r):
+            if expired():
+                break
+            phi, left = _split(t, scale, z[:, a], alone[a], rest[a])
+            error = left / float((y * root).norm())
+            if error <= max(_MAY_LEAVE * floor, _EXACT[r - 1]):
+                found.append(Split(outer, a, phi, error))
     return sorted(found, key=lambda s: s.error)
+
+
+def without(z: Tensor, a: int) -> Tensor:
+    """The columns but one."""
+    return torch.cat([z[:, :a], z[:, a + 1 :]], dim=1)
 
 
 def _split(t: Tensor, scale: Tensor, a: Tensor, Ba: Tensor, Bb: Tensor) -> tuple[Tensor, float]:
@@ -177,74 +198,139 @@ def _gauss_newton(
 # --- from curves to formulas ---------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What a formula of few columns is sought for: z (N, r), y (N,), root (N,), square roots of
+    weights, and ``error``, what noise or splines leave of y, relative to its weighted size."""
+
+    z: Tensor
+    y: Tensor
+    root: Tensor
+    symbols: tuple[Symbol, ...]
+    error: float
+
+    @property
+    def size(self) -> float:
+        return float((self.y * self.root).norm())
+
+    @property
+    def noise(self) -> float:
+        """Weighted rms of the noise, in y's unit."""
+        return self.error * self.size / float(self.root.norm())
+
+    def first(self, count: int) -> Rows:
+        return Rows(self.z[:count], self.y[:count], self.root[:count], self.symbols, self.error)
+
+
+def recognise(
+    rows: Rows,
+    lib: Sequence[Primitive] | None,
+    expired: Callable[[], bool],
+    top: int,
+    prefactors: Sequence[Fraction | float] = (0,),
+) -> Iterator[Proposal]:
+    """Formulas for y of one, two or three columns."""
+    if rows.z.shape[1] == 1:
+        yield from explain(
+            rows.z[:, 0],
+            rows.y,
+            rows.symbols[0],
+            weight=rows.root.square(),
+            noise=rows.noise,
+            prefactors=prefactors,
+            lib=lib,
+            top=top,
+            expired=expired,
+        )
+        return
+    for split in splits(rows.z, rows.y, rows.root, rows.error, expired)[:_SPLITS]:
+        yield from explain_split(split, rows, lib, expired)
+    if not expired():
+        yield from search_trees(
+            rows.z,
+            rows.y,
+            [s.name for s in rows.symbols],
+            weight=rows.root.square(),
+            noise=rows.noise if rows.error > _NOISE else 0.0,
+            lib=lib,
+            top=top,
+            expired=expired,
+        )
+
+
 def explain_split(
     split: Split,
-    z: Tensor,
-    y: Tensor,
-    root: Tensor,
-    symbols: Sequence[Symbol],
+    rows: Rows,
     lib: Sequence[Primitive] | None,
     expired: Callable[[], bool],
 ) -> Iterator[Proposal]:
     """Formulas of a split, the simplest and most precise first."""
-    z, y, root = z[:_ROWS], y[:_ROWS], root[:_ROWS]
-    sign = -1.0 if bool((y < 0).all()) else 1.0
+    rows = rows.first(_ROWS)
+    sign = -1.0 if bool((rows.y < 0).all()) else 1.0
     outer = split.outer
-    t = outer.forward(sign * y)
-    scale = root / outer.slope(sign * y).abs().clamp_min(1e-300)
-    a, b = z[:, split.a], z[:, split.b]
-    noise = split.error * float((y * root).norm()) / math.sqrt(len(y))
-    Bb = bspline(coordinate(b), torch.ones_like(b), _GRID)[0]
+    t = outer.forward(sign * rows.y)
+    scale = rows.root / outer.slope(sign * rows.y).abs().clamp_min(1e-300)
+    a, b = rows.z[:, split.a : split.a + 1], without(rows.z, split.a)
+    kept = tuple(s for k, s in enumerate(rows.symbols) if k != split.a)
+    whole = Rows(b, t, scale, kept, split.error)
+    Bb = basis(b, _GRIDS[b.shape[1]])
     _, _, A = _project(split.phi, t * scale, scale, Bb)
-    weight = (A * scale).square()
+    phi = _curve(Rows(a, split.phi, A * scale, (rows.symbols[split.a],), 0.0), whole, _GRIDS[1])
     composed: dict[Expr, None] = {}
-    for inner in _explained(a, split.phi, weight, noise, symbols[split.a], lib, expired):
+    for inner in _best(phi, lib, expired):
         if expired():
             break
-        f = _without_affine(inner.expression)
-        values = _values(f, symbols[split.a], a)
-        if values is None:
-            continue
-        found = _curves(values, f, t, scale, b, Bb, symbols[split.b], noise, lib, expired)
-        for expression, _ in islice(found, _PAIRS):
-            composed[sign * outer.inverse(expression)] = None
-    yield from _polished(list(composed), z, y, root, symbols, outer.name, expired)
+        for f in _forms(_without_affine(inner.expression)):
+            values = evaluate(f, {phi.symbols[0].name: a[:, 0]})
+            if bool(torch.isfinite(values).all()):
+                for expression in islice(_composed(values, f, whole, lib, expired), _PAIRS):
+                    composed[sign * outer.inverse(expression)] = None
+    yield from _polished(list(composed), rows, f"{outer.name} split", expired)
 
 
-def _polished(
-    expressions: Sequence[Expr],
-    z: Tensor,
-    y: Tensor,
-    root: Tensor,
-    symbols: Sequence[Symbol],
-    name: str,
-    expired: Callable[[], bool],
+def _forms(f: Expr) -> list[Expr]:
+    """f, and for squares of sines, which are cosines up to an affine map, those as well."""
+    u = sympy.Wild("u")
+    for square in (sympy.sin(u) ** 2, sympy.cos(u) ** 2):
+        match = f.match(square)
+        if match:
+            return [sympy.cos(2 * match[u]), f]
+    return [f]
+
+
+def _curve(curve: Rows, whole: Rows, grid: int) -> Rows:
+    """A spline's values, with the error that it inherits from the rows and has by itself."""
+    K = (grid + 3) ** curve.z.shape[1]
+    rms = whole.error * whole.size / math.sqrt(len(whole.y))
+    # more than its share comes through the other curves
+    inherited = 2 * rms * math.sqrt(K / len(whole.y)) * math.sqrt(len(whole.y))
+    weight = curve.root.square()
+    middle = (weight * curve.y).sum() / weight.sum()
+    spread = float((weight * (curve.y - middle).square()).sum().sqrt())
+    error = math.hypot(inherited, _SPLINE[curve.z.shape[1] - 1] * spread) / max(curve.size, 1e-300)
+    return Rows(curve.z, curve.y, curve.root, curve.symbols, error)
+
+
+def _best(
+    rows: Rows, lib: Sequence[Primitive] | None, expired: Callable[[], bool]
 ) -> list[Proposal]:
-    """The expressions with all constants refitted to the rows, the shortest description first."""
-    z, y, weight = z[:_FEW], y[:_FEW], root[:_FEW].square()
-    size = float((weight * y.square()).mean().sqrt() / weight.mean().sqrt())
-    found: list[tuple[float, int, Proposal]] = []
-    for expression in expressions:
-        if expired():
-            break
-        try:
-            fitted = refit(expression, z, y, [s.name for s in symbols], weight, steps=30)
-        except FormulaError:
-            continue
-        if math.isfinite(fitted.rmse):
-            error = fitted.rmse / size
-            bits = len(y) * math.log2(math.hypot(error, 1e-9)) + 5.0 * complexity(expression)
-            found.append((bits, len(found), Proposal(fitted.expression, error, f"{name} split")))
-    return [proposal for _, _, proposal in sorted(found, key=lambda entry: entry[:2])[:_EACH]]
+    """The first formulas for a curve or surface; a constant where it hardly varies."""
+    weight = rows.root.square()
+    middle = (weight * rows.y).sum() / weight.sum()
+    left = float((weight * (rows.y - middle).square()).sum().sqrt())
+    found = []
+    if left < max(3 * rows.error, _SPLINE[0]) * rows.size:
+        found.append(Proposal(sympy.Float(float(middle)), 0.0, "constant"))
+    few = _thinned(rows) if rows.z.shape[1] == 1 else rows
+    return [*found, *islice(recognise(few, lib, expired, _EACH), _EACH)]
 
 
-def _sample(at: Tensor, curve: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The curve at few points: rows between knots tell nothing new. Weights are sums over rows."""
-    order = at.argsort()
-    parts = order.tensor_split(_POINTS)
+def _thinned(rows: Rows) -> Rows:
+    """A spline's curve at few points: rows between knots tell nothing new. Weights are sums."""
+    parts = rows.z[:, 0].argsort().tensor_split(_POINTS)
     middle = torch.stack([part[len(part) // 2] for part in parts])
-    total = torch.stack([weight[part].sum() for part in parts])
-    return at[middle], curve[middle], total
+    root = torch.stack([rows.root[part].square().sum().sqrt() for part in parts])
+    return Rows(rows.z[middle], rows.y[middle], root, rows.symbols, rows.error)
 
 
 def _without_affine(expression: Expr) -> Expr:
@@ -254,101 +340,79 @@ def _without_affine(expression: Expr) -> Expr:
     return f
 
 
-def _values(f: Expr, symbol: Symbol, at: Tensor) -> Tensor | None:
-    value = evaluate(f, {symbol.name: at})
-    return value if bool(torch.isfinite(value).all()) else None
-
-
-def _curves(
+def _composed(
     f: Tensor,
     inner: Expr,
-    t: Tensor,
-    scale: Tensor,
-    b: Tensor,
-    Bb: Tensor,
-    symbol: Symbol,
-    noise: float,
+    whole: Rows,
     lib: Sequence[Primitive] | None,
     expired: Callable[[], bool],
-) -> Iterator[tuple[Expr, float]]:
-    """A f + B with A and B recognised."""
-    size = float((t * scale).norm())
-    ones = torch.ones_like(f)
-    bound = max(_MAY_LEAVE * noise * math.sqrt(len(f)), _EXACT * size)
-    # a sum: A a constant; a product: B = 0, or B = d A
-    for columns, form in (
-        (torch.cat([f[:, None], Bb], 1), lambda c, s: c * inner + s),
-        (f[:, None] * Bb, lambda c, s: s * inner),
-    ):
-        X = scale[:, None] * columns
-        left = t * scale - X @ _least_squares(X, t * scale)
-        if float(left.norm()) > bound:
-            continue
-        whole = _least_squares(X, t * scale)
-        if columns.shape[1] == Bb.shape[1]:
-            curve, constant, weight = Bb @ whole, 1.0, (f * scale).square()
-        else:
-            curve, constant, weight = Bb @ whole[1:], float(whole[0]), scale.square()
-        for found in _explained(b, curve, weight, noise, symbol, lib, expired):
-            yield form(sympy.Float(constant), found.expression), found.error
+) -> Iterator[Expr]:
+    """A f + B with A and B recognised. f: values of ``inner``; whole: the rest of the law."""
+    t, scale, b = whole.y, whole.root, whole.z
+    grid = _FINE[b.shape[1]]
+    Bb = basis(b, grid)
+    bound = max(_MAY_LEAVE * whole.error, _EXACT[b.shape[1]]) * whole.size
+    one = f[:, None]
+    left, c = _least_squares(torch.cat([one, Bb], 1), whole)
+    if left <= bound:  # a sum
+        rest = Rows(b, t - c[0] * f, scale, whole.symbols, 0.0)
+        for found in _best(_raw(rest, whole), lib, expired):
+            yield sympy.Float(float(c[0])) * inner + found.expression
         return
-    shift = _proportion(f, t, scale, Bb, bound)
-    if shift is not None:
-        X = scale[:, None] * ((f + shift)[:, None] * Bb)
-        curve = Bb @ _least_squares(X, t * scale)
-        weight = ((f + shift) * scale).square()
-        for found in _explained(b, curve, weight, noise, symbol, lib, expired):
-            yield (inner + sympy.Float(shift)) * found.expression, found.error
+    left, c = _least_squares(torch.cat([one * Bb, Bb], 1), whole)
+    if left > 2 * bound:
         return
-    X = scale[:, None] * torch.cat([f[:, None] * Bb, Bb], 1)
-    c = _least_squares(X, t * scale)
-    if float((t * scale - X @ c).norm()) > 2 * bound:
-        return
-    K = Bb.shape[1]
-    slopes = _explained(b, Bb @ c[:K], (f * scale).square(), noise, symbol, lib, expired)
-    offsets = _explained(b, Bb @ c[K:], scale.square() * ones, noise, symbol, lib, expired)
-    pairs = product(enumerate(slopes), enumerate(offsets))
-    for (_, one), (_, two) in sorted(pairs, key=lambda pair: pair[0][0] + pair[1][0]):
-        yield one.expression * inner + two.expression, max(one.error, two.error)
-
-
-def _explained(
-    b: Tensor,
-    curve: Tensor,
-    weight: Tensor,
-    noise: float,
-    symbol: Symbol,
-    lib: Sequence[Primitive] | None,
-    expired: Callable[[], bool],
-) -> list[Proposal]:
-    # a spline of _GRID + 3 coefficients inherits the rows' noise, more through the other curve, and
-    # has an error of its own
-    inherited = 2 * noise / float(weight.mean().sqrt()) * math.sqrt((_GRID + 3) / len(curve))
-    middle = (weight * curve).sum() / weight.sum()
-    own = float(((weight * (curve - middle).square()).sum() / weight.sum()).sqrt())
-    spread = math.hypot(inherited, _SPLINE * own)
-    at, values, total = _sample(b, curve, weight)
-    found = explain(
-        at, values, symbol, weight=total, noise=spread, lib=lib, top=_EACH, expired=expired
-    )
-    if own < 3 * inherited + _SPLINE * abs(float(middle)):
-        found.insert(0, Proposal(sympy.Float(float(middle)), own, "constant"))
-    return found
-
-
-def _least_squares(X: Tensor, target: Tensor) -> Tensor:
-    norm = X.square().sum(0).sqrt().clamp_min(1e-300)
-    return torch.linalg.lstsq(X / norm, target[:, None], driver="gelsd").solution[:, 0] / norm
-
-
-def _proportion(f: Tensor, t: Tensor, scale: Tensor, Bb: Tensor, bound: float) -> float | None:
-    """d where t = (f + d) A(b), by the best proportion of the two free curves; None where none is."""
-    X = scale[:, None] * torch.cat([f[:, None] * Bb, Bb], 1)
-    c = _least_squares(X, t * scale)
     K = Bb.shape[1]
     A, B = Bb @ c[:K], Bb @ c[K:]
     weight = scale.square()
     shift = float((weight * A * B).sum() / (weight * A * A).sum().clamp_min(1e-300))
-    X = scale[:, None] * ((f + shift)[:, None] * Bb)
-    left = t * scale - X @ _least_squares(X, t * scale)
-    return shift if float(left.norm()) <= 2 * bound else None
+    for d in (0.0, shift):  # a product
+        if _least_squares((one + d) * Bb, whole)[0] <= 2 * bound:
+            rest = Rows(b, t / (f + d), scale * (f + d).abs(), whole.symbols, 0.0)
+            for found in _best(_raw(rest, whole), lib, expired):
+                yield (inner + sympy.Float(d)) * found.expression
+            return
+    slopes = _best(_curve(Rows(b, A, scale * f, whole.symbols, 0.0), whole, grid), lib, expired)
+    offsets = _best(_curve(Rows(b, B, scale, whole.symbols, 0.0), whole, grid), lib, expired)
+    pairs = product(enumerate(slopes), enumerate(offsets))
+    for (_, one_of), (_, two) in sorted(pairs, key=lambda pair: pair[0][0] + pair[1][0]):
+        yield one_of.expression * inner + two.expression
+
+
+def _raw(rest: Rows, whole: Rows) -> Rows:
+    """Rows from which a recognised part was taken: all else that the law leaves is their error."""
+    finite = torch.isfinite(rest.y) & torch.isfinite(rest.root)
+    z, y, root = rest.z[finite], rest.y[finite], rest.root[finite]
+    left = max(whole.error * whole.size, _RAW * whole.size)
+    return Rows(z, y, root, rest.symbols, left / max(float((y * root).norm()), 1e-300))
+
+
+def _least_squares(X: Tensor, whole: Rows) -> tuple[float, Tensor]:
+    """Norm of what X (N, K) leaves of the weighted target, and the coefficients."""
+    X, target = whole.root[:, None] * X, whole.y * whole.root
+    norm = X.square().sum(0).sqrt().clamp_min(1e-300)
+    c = torch.linalg.lstsq(X / norm, target[:, None], driver="gelsd").solution[:, 0] / norm
+    return float((target - X @ c).norm()), c
+
+
+def _polished(
+    expressions: Sequence[Expr], rows: Rows, name: str, expired: Callable[[], bool]
+) -> list[Proposal]:
+    """The expressions with all constants refitted to the rows, the shortest description first."""
+    few = rows.first(_FEW)
+    y, weight = few.y, few.root.square()
+    size = float((weight * y.square()).mean().sqrt() / weight.mean().sqrt())
+    names = [s.name for s in rows.symbols]
+    found: list[tuple[float, int, Proposal]] = []
+    for expression in expressions:
+        if expired():
+            break
+        try:
+            fitted = refit(expression, few.z, y, names, weight, steps=30)
+        except FormulaError:
+            continue
+        if math.isfinite(fitted.rmse):
+            error = fitted.rmse / size
+            bits = len(y) * math.log2(math.hypot(error, 1e-9)) + 5.0 * complexity(expression)
+            found.append((bits, len(found), Proposal(fitted.expression, error, name)))
+    return [proposal for _, _, proposal in sorted(found, key=lambda entry: entry[:2])[:_EACH]]
