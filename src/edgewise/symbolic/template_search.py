@@ -7,35 +7,36 @@ end all is put together and every constant fitted once more.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from sympy import Expr, Float, Symbol
-from torch import Tensor
 
 from edgewise.errors import DataError
 from edgewise.problems.dataset import Samples
-from edgewise.symbolic.finish import Rows, finish, measure
+from edgewise.symbolic.finish import Rows, finish
 from edgewise.symbolic.front import Candidate, choose, pareto
-from edgewise.symbolic.refit import Refit, fit_template, free_floats, make_data, refit, with_errors
+from edgewise.symbolic.refit import fit_template, free_floats, make_data, refit
 from edgewise.symbolic.rules import Rules
 from edgewise.symbolic.search import Search, run
-from edgewise.symbolic.snap import snap_constants
 from edgewise.symbolic.template import Part, Template
-from edgewise.symbolic.template_fit import fit_constants
+from edgewise.symbolic.template_constants import (
+    FIT_ROWS,
+    VALLEYS,
+    add_fitted,
+    best_constants,
+    columns_of,
+    keep,
+    no_value,
+    starts_of,
+)
 from edgewise.symbolic.template_model import Fitted, Projection
 
-_START_ROWS, _FIT_ROWS, _FINAL_ROWS = 300, 1000, 20_000
-_START_SHARE = 0.3  # of the time left
 # Passes over the parts: the share of the time left, and the error at which the search for a part
 # ends, in units of the error that its stand-in leaves. Mostly the first is enough.
 _PASSES = ((0.4, 1.0), (0.8, 0.0))
-_VALLEYS, _ROUNDS = 3, 3
-_EXACT = 1e-9
 _FORMS = 8  # of a part that are put into the template
 _LOST = 0.2  # share of the rows on which a part may have no value
 
@@ -48,7 +49,7 @@ def search_template(
     lib, rules: for the unknown parts. Raises DataError: the template has no value on the rows.
     """
     if not template.parts:
-        notes = _add_fitted(search, template, _constants(search, template, seed))
+        notes = add_fitted(search, template, best_constants(search, template, seed))
         return ("time limit" if search.late else "finished"), notes
     # the values of a part are exact where nothing else is unknown: one pass does
     only = len(template.parts) == 1 and not template.constants
@@ -74,62 +75,6 @@ def search_template(
     return ("time limit" if search.late else "finished"), []
 
 
-# --- the constants -------------------------------------------------------------------------------
-
-
-def _constants(search: Search, template: Template, seed: int) -> Refit:
-    """The best fit found of the constants of a template without parts."""
-    rows, samples = search.rows, search.rows.train.thinned(_FIT_ROWS)
-    data = make_data(samples.x, samples.y, rows.names, rows.weight(samples))
-    best: Refit | None = None
-    for turn in range(_ROUNDS):
-        search.tell("the constants of the template")
-        projection, fits = _starts(search, template, seed + turn)
-        for fitted in fits[:_VALLEYS]:
-            start = projection.numbers(fitted)
-            found = fit_template(template.expression, start, data, deadline=search.deadline)
-            if best is None or found.rmse < best.rmse:
-                best = found
-        if search.late or (best is not None and best.rmse <= _EXACT * rows.spread):
-            break
-    if best is None or not math.isfinite(best.rmse):
-        raise _no_value(template)
-    return best
-
-
-def _starts(search: Search, template: Template, seed: int) -> tuple[Projection, list[Fitted]]:
-    rows, samples = search.rows, search.rows.train.thinned(_START_ROWS)
-    weight = rows.weight(samples)
-    root = None if weight is None else (weight / weight.mean()).sqrt()
-    projection = Projection(template, _columns(samples, rows), samples.y[:, 0], root)
-    until = time.monotonic() + _START_SHARE * search.left
-    return projection, fit_constants(projection, seed, lambda: time.monotonic() > until)
-
-
-def _add_fitted(search: Search, template: Template, fitted: Refit) -> list[str]:
-    """The template with its constants, as fitted and as simple numbers; a note of their values."""
-    rows, samples = search.rows, search.rows.train.thinned(_FINAL_ROWS)
-    start = dict(zip(fitted.constants, fitted.values.tolist(), strict=True))
-    data = make_data(samples.x, samples.y, rows.names, rows.weight(samples))
-    final = fit_template(template.expression, start, data, deadline=search.deadline)
-    _keep(search, template, measure(final, rows, "template"))
-    few, names = rows.train.thinned(_FIT_ROWS), list(rows.names)
-    snapped = snap_constants(
-        final.expression,
-        few.x,
-        few.y[:, 0],
-        names,
-        None,
-        rows.weight(few),
-        deadline=search.deadline,
-    )
-    again = refit(snapped.expression, samples.x, samples.y, names, rows.weight(samples))
-    _keep(search, template, measure(again, rows, "template"))
-    constants = with_errors(final.values, final.errors)
-    pairs = zip(final.constants, constants, strict=True)
-    return ["constants of the template: " + "; ".join(f"{s.name} = {c.text}" for s, c in pairs)]
-
-
 # --- the parts -----------------------------------------------------------------------------------
 
 
@@ -149,9 +94,9 @@ def _part_forms(
     """
     lib, rules, seed, jobs = how
     search.tell(f"values of {part.name}")
-    projection, fits = _starts(search, template, seed)
+    projection, fits = starts_of(search, template, seed)
     if not fits:
-        raise _no_value(template)
+        raise no_value(template)
     fitted = projection.fitted(known) if known else fits[0]
     inner, unit = _part_rows(search.rows, projection, part, fitted)
     least = max(search.stop_at, enough * fitted.error)
@@ -179,10 +124,10 @@ def _sharper(
     """The constants once more, fitted together with the best form of the part: closer than beside the
     polynomial that stood in for it, by whose error they were off."""
     ((part, found),) = forms.items()
-    rows, samples = search.rows, search.rows.train.thinned(_FIT_ROWS)
+    rows, samples = search.rows, search.rows.train.thinned(FIT_ROWS)
     data = make_data(samples.x, samples.y, rows.names, rows.weight(samples))
     fits = []
-    for form in found[:_VALLEYS]:
+    for form in found[:VALLEYS]:
         opened, start = free_floats(form, data)
         whole = template.expression.xreplace({part.symbol: opened})
         fits.append(fit_template(whole, start | numbers, data, deadline=search.deadline))
@@ -200,7 +145,7 @@ def _part_rows(
     places = [rows.names.index(name) for name in part.columns]
 
     def turned(samples: Samples) -> Samples:
-        f, slope = projection.part_values(part, fitted, _columns(samples, rows), samples.y[:, 0])
+        f, slope = projection.part_values(part, fitted, columns_of(samples, rows), samples.y[:, 0])
         weight = slope.square() * (1.0 if samples.weight is None else samples.weight)
         fine = torch.isfinite(f) & torch.isfinite(weight) & (weight > 0)
         if int((~fine).sum()) > _LOST * len(samples):
@@ -229,30 +174,10 @@ def _put_together(template: Template, forms: dict[Part, list[Expr]]) -> Iterator
 
 
 def _add(search: Search, template: Template, expression: Expr) -> None:
-    rows, samples = search.rows, search.rows.train.thinned(_FIT_ROWS)
+    rows, samples = search.rows, search.rows.train.thinned(FIT_ROWS)
     # fitted before it is shortened: numbers that fit in part only should not look simple
     names, weight = list(rows.names), rows.weight(samples)
     fitted = refit(expression, samples.x, samples.y, names, weight, deadline=search.deadline)
     parts = ", ".join(part.name for part in template.parts)
     candidate = finish(fitted.expression, rows, f"template with {parts}", search.deadline)
-    _keep(search, template, candidate)
-
-
-def _keep(search: Search, template: Template, candidate: Candidate | None) -> None:
-    """Add the candidate with the user's own decimals as they were written."""
-    if candidate is not None:
-        formula = candidate.formula
-        written = replace(formula, expression=template.as_written(formula.expression))
-        search.add(replace(candidate, formula=written))
-
-
-def _columns(samples: Samples, rows: Rows) -> dict[str, Tensor]:
-    return dict(zip(rows.names, samples.x.unbind(1), strict=True))
-
-
-def _no_value(template: Template) -> DataError:
-    names: Sequence[str] = [c.name for c in template.constants]
-    return DataError(
-        "The template has no finite value on the rows for any constants that were tried"
-        f" ({', '.join(names) or 'it has none'}): check logarithms, roots and denominators."
-    )
+    keep(search, template, candidate)
