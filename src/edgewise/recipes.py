@@ -23,9 +23,10 @@ from edgewise.symbolic.front import choose, pareto
 from edgewise.symbolic.pi_theorem import Reduction, reduction
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.rules import Rules, rules
-from edgewise.symbolic.search import Progress, Search, run
+from edgewise.symbolic.search import run
 from edgewise.symbolic.simplify import warm_up
 from edgewise.symbolic.start import enter, measured_anew, starts
+from edgewise.symbolic.state import Progress, Search
 from edgewise.symbolic.template import Template, read_template
 from edgewise.symbolic.template_search import search_template
 from edgewise.symbolic.units import read_units

@@ -75,6 +75,8 @@ def finish(
         fitted = without_limits(
             fitted, columns, few.y[:, 0], lambda e: _fit(e, few, rows, deadline), deadline
         )
+        if len(fitted.constants) >= len(few):
+            return None
     expression = fitted.expression
     for _ in range(2 if snap else 0):
         if time.monotonic() > deadline:

@@ -29,9 +29,10 @@ _NEEDED, _ROUNDING = 16.0, 1e-9
 
 
 def polynomials(begun: Start, expired: Callable[[], bool] = lambda: False) -> list[Proposal]:
-    """Proposals of this form, the most precise first. Errors are relative to the weighted size of y."""
+    """Proposals of this form, the shortest description first. Errors are relative to the weighted size
+    of y."""
     columns, table = begun.columns, begun.table
-    found: list[Proposal] = []
+    found: list[tuple[float, int, Proposal]] = []
     for groups in rounded(table, begun.one, most=1):
         inside = [i for i, p in enumerate(groups.p[0]) if p != 0]
         several = [i for i, q in enumerate(groups.q) if q != int(q) or groups.p[0][i] != 0]
@@ -41,13 +42,14 @@ def polynomials(begun: Start, expired: Callable[[], bool] = lambda: False) -> li
                 for degree in _DEGREES:
                     if expired():
                         break
-                    found += _polynomial(columns, table, groups, list(rest), outer, degree)
-    return sorted(found, key=lambda proposal: proposal.error)
+                    new = _polynomial(columns, table, groups, list(rest), outer, degree)
+                    found += [(bits, len(found), proposal) for bits, proposal in new]
+    return [proposal for _, _, proposal in sorted(found, key=lambda entry: entry[:2])]
 
 
 def _polynomial(
     columns: Columns, table: Table, groups: Groups, rest: list[int], outer: Outer, degree: int
-) -> list[Proposal]:
+) -> list[tuple[float, Proposal]]:
     if math.comb(len(rest) + degree, degree) > _TERMS:
         return []
     others = [i for i in range(len(groups.q)) if i not in rest]
@@ -82,7 +84,9 @@ def _polynomial(
         [groups.signed[i] for i in others],
     )
     whole: Expr = sign * before * outer.inverse(sympy.Add(*terms))
-    return [Proposal(whole, error, f"{outer.name}: polynomial of degree {degree}")]
+    N = len(table.y)
+    bits = N * math.log2(math.hypot(error, _ROUNDING)) + 0.5 * len(kept) * math.log2(N)
+    return [(bits, Proposal(whole, error, f"{outer.name}: polynomial of degree {degree}"))]
 
 
 def _needed(A: Tensor, t: Tensor) -> tuple[list[int], Tensor, float]:

@@ -1,4 +1,4 @@
-"""The search for a formula on given rows: simple formulas first, then small networks.
+"""The search for a formula on given rows: simple formulas first, then structure, then networks.
 
 Every candidate is kept as it comes, so that the search can be stopped at any time.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import replace
 from typing import Any
 
 import sympy
@@ -17,112 +16,23 @@ import sympy
 from edgewise.errors import FormulaError
 from edgewise.symbolic import direct
 from edgewise.symbolic.compose import exact
-from edgewise.symbolic.evaluate import evaluate, symbol
 from edgewise.symbolic.finish import Rows, error_of, finish, mean
 from edgewise.symbolic.front import Candidate
-from edgewise.symbolic.groups import GroupFit
-from edgewise.symbolic.laws import laws
-from edgewise.symbolic.polynomials import polynomials
-from edgewise.symbolic.reduce import Columns, Start, reductions, start
 from edgewise.symbolic.shapes import FittedShape, Shape, fit_shape, formulas, pruned, shapes
 from edgewise.symbolic.simplify import warm_up
+from edgewise.symbolic.state import Search
+from edgewise.symbolic.structured import structured
 from edgewise.symbolic.suggest import library
-from edgewise.symbolic.surfaces import Rows as Given
-from edgewise.symbolic.surfaces import recognise
 from edgewise.workers import Worker
 
-Progress = Callable[[str, Candidate | None, float], None]
-
-_DIRECT_ROWS, _STRUCTURE_ROWS = 1000, 8000
-# Proposals of one reduction that are refitted, snapped and judged.
-_PROPOSALS = 4
-# A polynomial is tried when its error is at most this much larger than that of the best groups.
-_AS_GOOD = 1.05
-# Errors in these proportions are the same noise.
-_SAME = (0.97, 1.02)
-# Tables of so few columns are searched as they are, too.
-_COLUMNS = 3
-# Held-out error relative to the target's spread that counts as none.
-_EXACT, _EXACT_FIT = 1e-9, 1e-6
+_DIRECT_ROWS = 1000
+# A simple formula of this error on the rows fitted is finished before any other search.
+_EXACT_FIT = 1e-6
 # Held-out errors, relative to the spread, of a network that explains nothing, and of one whose
 # shape is certainly right.
 _NO_FIT, _PRECISE = 0.9, 1e-3
 # Whether errors are relative is read off a fit at least this good.
 _RELATIVE_FIT = 0.02
-
-
-@dataclass
-class Search:
-    """What was found so far, until when to search (of time.monotonic), and whom to tell.
-
-    stop_at: the search ends at this held-out error, relative to the target's spread. accept: what
-    becomes of a formula before it is kept: itself, or one of the same values, or None to reject it
-    (`rules.Rules`); picklable. explained: some formula leaves nothing but noise.
-    """
-
-    rows: Rows
-    started: float
-    deadline: float
-    progress: Progress | None
-    found: list[Candidate] = field(default_factory=list)
-    stop_at: float = 0.0
-    accept: Callable[[sympy.Expr], sympy.Expr | None] | None = None
-    explained: bool = False
-
-    @property
-    def scale(self) -> float:
-        """What an error of 1 spread is in the units of Candidate.error."""
-        return 1.0 if self.rows.relative else self.rows.spread
-
-    @property
-    def floor(self) -> float:
-        """The error that counts as none."""
-        return _EXACT * self.scale
-
-    @property
-    def left(self) -> float:
-        return self.deadline - time.monotonic()
-
-    @property
-    def late(self) -> bool:
-        return time.monotonic() > self.deadline
-
-    @property
-    def best(self) -> Candidate | None:
-        return min(self.found, key=lambda c: c.error, default=None)
-
-    @property
-    def solved(self) -> bool:
-        enough = max(self.floor, self.stop_at * self.scale)
-        return self.best is not None and self.best.error <= enough
-
-    def beats(self, fitted: FittedShape) -> bool:
-        """Whether the best formula predicts as well as a trained network does before symbols."""
-        if self.best is None or self.rows.relative or fitted.shape.log_target:
-            return False
-        return self.best.error <= 1.02 * fitted.error * self.scale
-
-    def add(self, candidate: Candidate | None) -> bool:
-        """Keep the candidate if it is accepted; whether it was."""
-        if candidate is not None and self.accept is not None:
-            candidate = _accepted(candidate, self.accept)
-        if candidate is None:
-            return False
-        self.found.append(candidate)
-        return True
-
-    def tell(self, stage: str) -> None:
-        if self.progress is not None:
-            self.progress(stage, self.best, time.monotonic() - self.started)
-
-
-def _accepted(
-    candidate: Candidate, accept: Callable[[sympy.Expr], sympy.Expr | None]
-) -> Candidate | None:
-    expression = accept(candidate.formula.expression)
-    if expression is None:
-        return None
-    return replace(candidate, formula=replace(candidate.formula, expression=expression))
 
 
 def _constant(search: Search) -> Candidate | None:
@@ -143,7 +53,7 @@ def _direct(search: Search, lib: Any) -> list[direct.Proposal]:
         search.found.clear()
         search.add(_constant(search))
     while proposals and proposals[0].error < _EXACT_FIT and not (search.solved or search.late):
-        _finished(search, proposals.pop(0))
+        search.finish(proposals.pop(0))
     return proposals
 
 
@@ -153,13 +63,8 @@ def _simple(search: Search, proposals: Sequence[direct.Proposal]) -> None:
     for proposal in proposals:
         if search.late or best < 1e-9 or proposal.error > 1000 * best:
             return
-        _finished(search, proposal)
+        search.finish(proposal)
         best = min(best, proposal.error)
-
-
-def _finished(search: Search, proposal: direct.Proposal) -> None:
-    search.tell(f"formula: {proposal.origin}")
-    search.add(finish(proposal.expression, search.rows, proposal.origin, search.deadline))
 
 
 def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
@@ -180,56 +85,6 @@ def _relative_errors(rows: Rows, proposals: Sequence[direct.Proposal]) -> bool:
     if even <= 1e-12 * rows.spread or not grown < _RELATIVE_FIT:
         return False  # nothing to weigh, or no fit that could tell
     return math.log(max(grown, 1e-300)) + logs < math.log(even)
-
-
-def _structured(search: Search, lib: Any) -> None:
-    """Formulas of laws that depend on few groups of columns."""
-    rows = search.rows
-    train = rows.train.thinned(_STRUCTURE_ROWS)
-    y, weight = train.y[:, 0], rows.weight(train)
-    records = None if lib is None else library(lib)
-    columns = Columns(train.x, tuple(symbol(name) for name in rows.names))
-
-    def late() -> bool:
-        return search.late
-
-    search.tell("groups of columns: one")
-    begun = start(columns, y, weight, late)
-    short = [] if begun.certain else polynomials(begun, late)
-    if short and short[0].error < _EXACT_FIT:
-        _finished(search, short.pop(0))
-    for reduction in reductions(begun, late, search.tell):
-        if short and short[0].error < _AS_GOOD * reduction.error:
-            _finished(search, short.pop(0))
-        if search.late or search.solved:
-            return
-        proposals = laws(reduction, y, weight, records, late, search.tell)
-        for proposal in islice(proposals, _PROPOSALS):
-            _finished(search, proposal)
-            if search.late or search.solved:
-                return
-        if _explained(search, begun, reduction.groups.fit):
-            search.explained = True
-            return
-    if len(rows.names) <= _COLUMNS:
-        search.tell("the columns themselves")
-        given = Given(train.x, y, begun.table.root, columns.expressions, begun.least)
-        for proposal in islice(recognise(given, records, late, _PROPOSALS), 2 * _PROPOSALS):
-            _finished(search, proposal)
-            if search.late or search.solved:
-                return
-
-
-def _explained(search: Search, begun: Start, fit: GroupFit) -> bool:
-    """Whether some formula leaves what the best fit of splines leaves, which then is noise."""
-    table, names = begun.table.first(fit.rows), search.rows.names
-    x = dict(zip(names, begun.columns.x[: fit.rows].unbind(1), strict=True))
-    error = fit.error * math.sqrt(fit.rows / max(fit.rows - fit.parameters, 1))
-    for candidate in search.found:
-        left = evaluate(candidate.formula.expression, x) - begun.y[: fit.rows]
-        if _SAME[0] < float((left * table.root).norm()) / table.size / error < _SAME[1]:
-            return True
-    return False
 
 
 def _networks(search: Search, plans: Sequence[Shape], lib: Any) -> Iterator[Candidate]:
@@ -254,9 +109,16 @@ def _networks(search: Search, plans: Sequence[Shape], lib: Any) -> Iterator[Cand
     for fitted in waiting:
         if search.late:
             return
-        if search.beats(fitted):
+        if _beats(search, fitted):
             continue  # not even the splines predict better than the best formula
         yield from _symbolic(search, fitted, lib)
+
+
+def _beats(search: Search, fitted: FittedShape) -> bool:
+    """Whether the best formula predicts as well as a trained network does before symbols."""
+    if search.best is None or search.rows.relative or fitted.shape.log_target:
+        return False
+    return search.best.error <= 1.02 * fitted.error * search.scale
 
 
 def _symbolic(search: Search, fitted: FittedShape, lib: Any) -> Iterator[Candidate]:
@@ -331,7 +193,7 @@ def run(search: Search, lib: Any, seed: int, jobs: int) -> str:
         return "finished"
     simple = _direct(search, lib)
     if not search.solved:
-        _structured(search, lib)
+        structured(search, lib)
     if not (search.solved or search.explained):
         _simple(search, simple)
     if search.solved or search.explained:

@@ -327,7 +327,7 @@ def _best(
 
 def _thinned(rows: Rows) -> Rows:
     """A spline's curve at few points: rows between knots tell nothing new. Weights are sums."""
-    parts = rows.z[:, 0].argsort().tensor_split(_POINTS)
+    parts = rows.z[:, 0].argsort().tensor_split(min(_POINTS, len(rows.y)))
     middle = torch.stack([part[len(part) // 2] for part in parts])
     root = torch.stack([rows.root[part].square().sum().sqrt() for part in parts])
     return Rows(rows.z[middle], rows.y[middle], root, rows.symbols, rows.error)
