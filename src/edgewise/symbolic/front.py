@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgewise.symbolic.formula import Formula
+from sympy import Expr, Float, Mul
+
+from edgewise.symbolic.formula import Formula, complexity
+from edgewise.symbolic.rewrite import bottom_up
 
 # Held-out rows below which their error alone does not decide, and rows above which more say no more.
 _FEW, _ROWS_MOST = 30, 1000
@@ -68,9 +71,10 @@ def choose(front: Sequence[Candidate], floor: float, fitted: int, held_out: int)
 
     With few of them their error is a matter of luck; then that of the fitted rows, corrected for the
     constants fitted, counts as well, each by its number of rows.
-    bits = rows/2 log2(error^2 + floor^2) + complexity * log2 of the alphabet (5 bits a symbol);
-    ``floor`` is the error that counts as none (rounding). Reference: J. Rissanen, *Modeling by
-    shortest data description* (1978).
+    bits = rows/2 log2(error^2 + floor^2) + complexity * log2 of the alphabet (5 bits a symbol) +
+    log2(rows)/2 for each fitted constant; ``floor`` is the error that counts as none (rounding).
+    A number such as sqrt(2)/(2 sqrt(pi)) is one symbol of the formula, as its decimals would be.
+    Reference: J. Rissanen, *Modeling by shortest data description* (1978).
     """
 
     rows = min(fitted + held_out, _ROWS_MOST)
@@ -83,6 +87,24 @@ def choose(front: Sequence[Candidate], floor: float, fitted: int, held_out: int)
         return math.sqrt(squares / (fitted + held_out))
 
     def bits(candidate: Candidate) -> float:
-        return rows * math.log2(math.hypot(error(candidate), floor)) + 5.0 * candidate.complexity
+        unexplained = rows * math.log2(math.hypot(error(candidate), floor))
+        size = complexity(_with_short_numbers(candidate.formula.expression))
+        return unexplained + 5.0 * size + 0.5 * len(candidate.formula.constants) * math.log2(rows)
 
     return min(range(len(front)), key=lambda row: bits(front[row]))
+
+
+def _with_short_numbers(expression: Expr) -> Expr:
+    """The expression with every number that takes several symbols as one decimal."""
+
+    def rule(e: Expr) -> Expr:
+        if e.is_number:
+            return Float(1.5) if complexity(e) > complexity(Float(1.5)) else e
+        if isinstance(e, Mul):
+            numbers = [factor for factor in e.args if factor.is_number]
+            if len(numbers) > 1:
+                rest = [factor for factor in e.args if not factor.is_number]
+                return Mul(Float(1.5), *rest, evaluate=False)
+        return e
+
+    return bottom_up(expression, rule)

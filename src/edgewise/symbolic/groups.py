@@ -70,10 +70,9 @@ class GroupFit:
         free = sum(axis.column is None for axis in self.axes)
         return len(self.q) * (1 + free) + (self.grid + 3) ** len(self.axes)
 
-    def bits(self, rows: int = 0, floor: float = 1e-12) -> float:
-        """Length of the description of ``rows`` rows (those fitted by default) by this fit:
-        N log2(error) + k/2 log2 N."""
-        N = rows or self.rows
+    def bits(self, floor: float = 1e-12) -> float:
+        """Length of the rows' description by this fit: N log2(error) + k/2 log2 N."""
+        N = self.rows
         return N * math.log2(math.hypot(self.error, floor)) + 0.5 * self.parameters * math.log2(N)
 
 

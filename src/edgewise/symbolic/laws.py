@@ -20,7 +20,7 @@ from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.reduce import Reduction
 from edgewise.symbolic.surfaces import Rows, recognise
 
-_TOP = 5
+_TOP = 10
 # From this error on rows are taken for noisy.
 _NOISE = 1e-4
 _PREFACTORS, _FEW = 4, 200

@@ -6,8 +6,9 @@ their difference, sum or hypotenuse. What explains the rows in the fewest bits c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
 
@@ -255,61 +256,90 @@ def reductions(
             yield reduction
 
 
-_Entry = tuple[GroupFit, Columns, Table]
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """A fit to some rows of a table, and the bits of all its rows by this fit."""
+
+    fit: GroupFit
+    columns: Columns
+    table: Table
+    bits: float
+
+
+def _entry(fit: GroupFit, columns: Columns, table: Table) -> _Entry:
+    rows = len(table.y)
+    if fit.rows != rows:  # errors on few rows are smaller by chance and by their parameters
+        squares = misfit(table, fit.axes, fit.q, fit.p, fit.grid)
+        whole = replace(fit, error=math.sqrt(squares) / table.size, rows=rows)
+        return _Entry(fit, columns, table, whole.bits())
+    return _Entry(fit, columns, table, fit.bits())
 
 
 def _reductions(
     begun: Start, expired: Callable[[], bool], tell: Callable[[str], None]
 ) -> Iterator[Reduction]:
     columns, y, share = begun.columns, begun.y, begun.share
-    zero, one = (begun.zero, columns, begun.table), (begun.one, columns, begun.table)
+    zero = _entry(begun.zero, columns, begun.table)
+    one = _entry(begun.one, columns, begun.table)
+    simple = min(zero, one, key=_bits)
     if begun.certain or len(columns.expressions) < 2 or expired():
-        yield from _rounded(min((zero, one), key=_bits(y)), share)
+        yield from _rounded(simple, share)
         return
     tell("groups of columns: two")
     found = [zero, one, _two(one, expired)]
     if bool(begun.table.odd.any()):
         plain = tabulate(columns.x, y, begun.weight, share, signs=False)
-        found.append(_two((one_group(plain.first(_ROWS), expired), columns, plain), expired))
-    if _least(found) > _SPLINES:
-        tell("groups of columns: merged")
-        merges = []
-        for merged in _merges(begun, expired):
-            table = tabulate(merged.x, y, begun.weight, share)
-            fit = _refined(table, one_group(table.first(_ROWS), expired), expired)
-            merges.append((fit, merged, table))
-            if fit.error < _CERTAIN or expired():
-                break
-        found += merges
-        for entry in merges:
-            if expired() or _least(found) < _CERTAIN:
-                break
-            if len(entry[1].expressions) > 1:
-                found.append(_two(entry, expired))
-    best = min(found, key=_bits(y))
-    if len(best[0].axes) == 2 and best[0].error > _SURFACES and len(best[1].expressions) > 2:
-        tell("groups of columns: three")
-        found.append(_three(best, expired))
-    for entry in sorted(found, key=_bits(y)):
+        first = one_group(plain.first(_ROWS), expired)
+        found.append(_two(_entry(first, columns, plain), expired))
+    if min(found, key=_bits) is not simple:  # else what is left is noise
+        found += _more(begun, found, expired, tell)
+    for entry in sorted(found, key=_bits):
         yield from _rounded(entry, share)
 
 
-def _bits(y: Tensor) -> Callable[[_Entry], float]:
-    return lambda entry: entry[0].bits(len(y))
+def _more(
+    begun: Start,
+    found: Sequence[_Entry],
+    expired: Callable[[], bool],
+    tell: Callable[[str], None],
+) -> list[_Entry]:
+    """Fits with two columns merged, and with three groups."""
+    more: list[_Entry] = []
+    least = min(entry.fit.error for entry in found)
+    if least > _SPLINES:
+        tell("groups of columns: merged")
+        for merged in _merges(begun, expired):
+            table = tabulate(merged.x, begun.y, begun.weight, begun.share)
+            fit = _refined(table, one_group(table.first(_ROWS), expired), expired)
+            more.append(_entry(fit, merged, table))
+            if fit.error < _CERTAIN or expired():
+                break
+        for entry in list(more):
+            if expired() or min(least, *(e.fit.error for e in more)) < _CERTAIN:
+                break
+            if len(entry.columns.expressions) > 1:
+                more.append(_two(entry, expired))
+    best = min([*found, *more], key=_bits)
+    if len(best.fit.axes) == 2 and best.fit.error > _SURFACES and len(best.fit.q) > 2:
+        tell("groups of columns: three")
+        more.append(_three(best, expired))
+    return more
 
 
-def _least(found: Sequence[_Entry]) -> float:
-    return min(fit.error for fit, _, _ in found)
+def _bits(entry: _Entry) -> float:
+    return entry.bits
 
 
 def _two(entry: _Entry, expired: Callable[[], bool]) -> _Entry:
-    fit, columns, table = entry
-    return _refined(table, two_groups(table.first(_ROWS), fit, expired), expired), columns, table
+    table = entry.table
+    fit = _refined(table, two_groups(table.first(_ROWS), entry.fit, expired), expired)
+    return _entry(fit, entry.columns, table)
 
 
 def _three(entry: _Entry, expired: Callable[[], bool]) -> _Entry:
-    fit, columns, table = entry
-    return _refined(table, three_groups(table.first(_ROWS), fit, expired), expired), columns, table
+    table = entry.table
+    fit = _refined(table, three_groups(table.first(_ROWS), entry.fit, expired), expired)
+    return _entry(fit, entry.columns, table)
 
 
 def _weighed(
@@ -330,9 +360,9 @@ def _refined(table: Table, fit: GroupFit, expired: Callable[[], bool]) -> GroupF
 
 
 def _rounded(entry: _Entry, share: float) -> Iterator[Reduction]:
-    fit, columns, table = entry
+    table, fit = entry.table, entry.fit
     for groups in rounded(table.first(fit.rows), fit, most=3 if len(fit.axes) > 1 else 1):
-        yield Reduction(columns, groups, share)
+        yield Reduction(entry.columns, groups, share)
 
 
 def _merges(begun: Start, expired: Callable[[], bool]) -> Iterator[Columns]:

@@ -129,9 +129,11 @@ def without_negligible(expression: Expr, values: Callable[[Expr], Tensor]) -> Ex
 
 
 def exp_of_logs(expression: Expr) -> Expr:
-    """exp(k log u + v + 0.3) -> 1.35 u^k exp(v)."""
+    """exp(k log u + v + 0.3) -> 1.35 u^k exp(v), and sqrt(exp(u)) -> exp(u/2)."""
 
     def rule(e: Expr) -> Expr:
+        if isinstance(e, Pow) and isinstance(e.base, sympy.exp) and e.base.args[0].is_real:
+            e = sympy.exp(e.exp * e.base.args[0])
         if not isinstance(e, sympy.exp):
             return e
         outside: list[Expr] = []

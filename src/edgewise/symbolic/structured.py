@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from edgewise.symbolic.direct import Proposal
+import torch
+
 from edgewise.symbolic.evaluate import evaluate, symbol
-from edgewise.symbolic.groups import GroupFit
 from edgewise.symbolic.laws import laws
 from edgewise.symbolic.polynomials import polynomials
-from edgewise.symbolic.reduce import Columns, Start, reductions, start
+from edgewise.symbolic.reduce import Columns, Reduction, Start, reductions, start
 from edgewise.symbolic.state import Search
 from edgewise.symbolic.suggest import library
-from edgewise.symbolic.surfaces import Rows, recognise
+from edgewise.symbolic.surfaces import Rows, basis, recognise
 
 _ROWS = 8000
 # The part of the time left that this search may take, and the part of that for one reduction.
 _SHARE, _EACH = 0.6, 0.4
-# Proposals of one reduction that are refitted, snapped and judged.
-_PROPOSALS = 4
+# Proposals that are refitted, snapped and judged for a reduction to so many groups. Under noise many
+# curves look alike.
+_PROPOSALS, _TOP = (1, 10, 8, 8), 4
 # A polynomial is tried when its error is at most this much larger than that of the best groups, and
 # at once when it is exact.
 _AS_GOOD, _EXACT = 1.05, 1e-6
-# Errors in these proportions are the same noise. Fits this much worse than the best are not the law.
-_SAME, _WORSE = (0.97, 1.02), 8.0
+# Fits this much worse than the best are not the law.
+_WORSE = 8.0
+# Splines of columns, and of groups, that must not explain what a formula leaves, and how far F may be
+# from 1.
+_GRID, _GRIDS, _DEVIATIONS = 8, (40, 10, 4), 4.0
 # Tables of so few columns are searched as they are, too.
 _COLUMNS = 3
 
@@ -45,28 +49,35 @@ def structured(search: Search, lib: Any) -> None:
     short = [] if begun.certain else polynomials(begun, late)
     if short and short[0].error < _EXACT:
         search.finish(short.pop(0))
-    best: GroupFit | None = None
+    best = math.inf
     for reduction in reductions(begun, late, search.tell):
         if short and short[0].error < _AS_GOOD * reduction.error:
             search.finish(short.pop(0))
-        best = reduction.groups.fit if best is None else min(best, reduction.groups.fit, key=_error)
+        best = min(best, reduction.error)
         if search.solved or late():
             return
-        if reduction.error > _WORSE * best.error:
+        if reduction.error > _WORSE * best:
             continue
         soon = _after(min(_EACH * _SHARE * search.left, search.left), late)
-        _finish(search, laws(reduction, y, weight, records, soon, search.tell), late)
-        if search.solved or _explained(search, begun, best):
+        proposals = laws(reduction, y, weight, records, soon, search.tell)
+        groups = len(reduction.groups.p)
+        for proposal in islice(proposals, _PROPOSALS[groups]):
+            search.finish(proposal)
+            if search.solved or late():
+                return
+            # under noise several curves look alike, and a law of one group is chosen among them
+            if groups > 1 and _explained(search, begun, reduction):
+                return
+        if _explained(search, begun, reduction):
             return
     if len(rows.names) <= _COLUMNS:
         search.tell("the columns themselves")
-        error = begun.least if best is None else best.error
+        error = min(begun.least, best)
         given = Rows(train.x, y, begun.table.root, columns.expressions, error)
-        _finish(search, recognise(given, records, late, _PROPOSALS), late)
-
-
-def _error(fit: GroupFit) -> float:
-    return fit.error
+        for proposal in islice(recognise(given, records, late, _TOP), 2 * _TOP):
+            search.finish(proposal)
+            if search.solved or late():
+                return
 
 
 def _after(seconds: float, also: Callable[[], bool] = lambda: False) -> Callable[[], bool]:
@@ -75,20 +86,31 @@ def _after(seconds: float, also: Callable[[], bool] = lambda: False) -> Callable
     return lambda: time.monotonic() > end or also()
 
 
-def _finish(search: Search, proposals: Iterable[Proposal], late: Callable[[], bool]) -> None:
-    for proposal in islice(proposals, _PROPOSALS):
-        search.finish(proposal)
-        if search.solved or late():
-            return
+def _explained(search: Search, begun: Start, reduction: Reduction) -> bool:
+    """Whether the best formula leaves nothing that splines of the columns and of their groups could
+    explain: its residuals then are noise.
 
-
-def _explained(search: Search, begun: Start, fit: GroupFit) -> bool:
-    """Whether some formula leaves what the best fit of splines leaves, which then is noise."""
-    table, names = begun.table.first(fit.rows), search.rows.names
-    x = dict(zip(names, begun.columns.x[: fit.rows].unbind(1), strict=True))
-    error = fit.error * math.sqrt(fit.rows / max(fit.rows - fit.parameters, 1))
-    for candidate in search.found:
-        left = evaluate(candidate.formula.expression, x) - begun.y[: fit.rows]
-        if _SAME[0] < float((left * table.root).norm()) / table.size / error < _SAME[1]:
-            search.explained = True
+    The F test of all spline coefficients: F = (explained / K) / (unexplained / (N - K)), whose
+    standard deviation under noise is about sqrt(2 / K).
+    """
+    best = search.best
+    if best is None:
+        return False
+    x = begun.columns.x
+    value = evaluate(
+        best.formula.expression, dict(zip(search.rows.names, x.unbind(1), strict=True))
+    )
+    root = torch.ones_like(begun.y) if begun.weight is None else begun.weight.sqrt()
+    left = (value - begun.y) * root
+    z = reduction.groups.columns(reduction.columns.x)
+    bases = [basis(column[:, None], _GRID) for column in x.unbind(1)]
+    if z.shape[1]:
+        bases.append(basis(z, _GRIDS[z.shape[1] - 1]))
+    X = torch.cat(bases, dim=1) * root[:, None]
+    solution = torch.linalg.lstsq(X, left[:, None], driver="gelsd").solution
+    unexplained = float((left - (X @ solution)[:, 0]).square().sum())
+    N, K = X.shape
+    explained = float(left.square().sum()) - unexplained
+    F = (explained / K) / max(unexplained / max(N - K, 1), 1e-300)
+    search.explained = N > 2 * K and F < 1 + _DEVIATIONS * math.sqrt(2 / K)
     return search.explained

@@ -41,6 +41,8 @@ _EACH, _PAIRS, _SPLITS = 3, 4, 3
 _SPLINE, _RAW = (5e-5, 2e-3), 1e-6
 # From this error on rows are taken for noisy.
 _NOISE = 1e-4
+# Bits that an outer function costs beyond the one before it.
+_BITS = 5.0
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,14 @@ def splits(
     z: Tensor, y: Tensor, root: Tensor, floor: float, expired: Callable[[], bool]
 ) -> list[Split]:
     """The splits that explain y (N,) on z (N, 2 or 3) as well as a free surface does (relative error
-    ``floor``), the most precise first. root: square roots of the rows' weights."""
+    ``floor``), in the fewest bits first. root: square roots of the rows' weights."""
     z, y, root = z[:_ROWS], y[:_ROWS], root[:_ROWS]
     r = z.shape[1]
     alone = [basis(z[:, a : a + 1], _GRIDS[1]) for a in range(r)]
     rest = [basis(without(z, a), _GRIDS[r - 1]) for a in range(r)]
-    found = []
+    found: list[tuple[float, int, Split]] = []
     sign = -1.0 if bool((y < 0).all()) else 1.0
-    for outer in OUTER:
+    for place, outer in enumerate(OUTER):
         if expired():
             break
         if not outer.sound(sign * y):
@@ -126,8 +128,9 @@ def splits(
             phi, left = _split(t, scale, z[:, a], alone[a], rest[a])
             error = left / float((y * root).norm())
             if error <= max(_MAY_LEAVE * floor, _EXACT[r - 1]):
-                found.append(Split(outer, a, phi, error))
-    return sorted(found, key=lambda s: s.error)
+                bits = len(y) * math.log2(max(error, _EXACT[0])) + _BITS * place
+                found.append((bits, len(found), Split(outer, a, phi, error)))
+    return [split for _, _, split in sorted(found, key=lambda entry: entry[:2])]
 
 
 def without(z: Tensor, a: int) -> Tensor:
@@ -276,16 +279,17 @@ def explain_split(
     Bb = basis(b, _GRIDS[b.shape[1]])
     _, _, A = _project(split.phi, t * scale, scale, Bb)
     phi = _curve(Rows(a, split.phi, A * scale, (rows.symbols[split.a],), 0.0), whole, _GRIDS[1])
-    composed: dict[Expr, None] = {}
+    name = f"{outer.name} split"
     for inner in _best(phi, lib, expired):
         if expired():
             break
+        composed: dict[Expr, None] = {}
         for f in _forms(_without_affine(inner.expression)):
             values = evaluate(f, {phi.symbols[0].name: a[:, 0]})
             if bool(torch.isfinite(values).all()):
                 for expression in islice(_composed(values, f, whole, lib, expired), _PAIRS):
                     composed[sign * outer.inverse(expression)] = None
-    yield from _polished(list(composed), rows, f"{outer.name} split", expired)
+        yield from _polished(list(composed), rows, name, expired)
 
 
 def _forms(f: Expr) -> list[Expr]:
@@ -303,7 +307,7 @@ def _curve(curve: Rows, whole: Rows, grid: int) -> Rows:
     K = (grid + 3) ** curve.z.shape[1]
     rms = whole.error * whole.size / math.sqrt(len(whole.y))
     # more than its share comes through the other curves
-    inherited = 2 * rms * math.sqrt(K / len(whole.y)) * math.sqrt(len(whole.y))
+    inherited = 3 * rms * math.sqrt(K / len(whole.y)) * math.sqrt(len(whole.y))
     weight = curve.root.square()
     middle = (weight * curve.y).sum() / weight.sum()
     spread = float((weight * (curve.y - middle).square()).sum().sqrt())
@@ -413,6 +417,6 @@ def _polished(
             continue
         if math.isfinite(fitted.rmse):
             error = fitted.rmse / size
-            bits = len(y) * math.log2(math.hypot(error, 1e-9)) + 5.0 * complexity(expression)
+            bits = len(y) * math.log2(math.hypot(error, 1e-9)) + _BITS * complexity(expression)
             found.append((bits, len(found), Proposal(fitted.expression, error, name)))
     return [proposal for _, _, proposal in sorted(found, key=lambda entry: entry[:2])[:_EACH]]
