@@ -23,7 +23,7 @@ _ROWS = 8000
 _SHARE, _EACH = 0.6, 0.4
 # Proposals that are refitted, snapped and judged for a reduction to so many groups. Under noise many
 # curves look alike.
-_PROPOSALS, _TOP = (1, 10, 8, 8), 4
+_PROPOSALS, _AFTER, _TOP = (1, 10, 9, 9), 2, 4
 # A polynomial is tried when its error is at most this much larger than that of the best groups, and
 # at once when it is exact.
 _AS_GOOD, _EXACT = 1.05, 1e-6
@@ -61,14 +61,16 @@ def structured(search: Search, lib: Any) -> None:
         soon = _after(min(_EACH * _SHARE * search.left, search.left), late)
         proposals = laws(reduction, y, weight, records, soon, search.tell)
         groups = len(reduction.groups.p)
-        for proposal in islice(proposals, _PROPOSALS[groups]):
+        more = _PROPOSALS[groups]
+        for proposal in proposals:
             search.finish(proposal)
-            if search.solved or late():
-                return
-            # under noise several curves look alike, and a law of one group is chosen among them
-            if groups > 1 and _explained(search, begun, reduction):
-                return
-        if _explained(search, begun, reduction):
+            more -= 1
+            if search.solved or late() or more == 0:
+                break
+            # under noise several formulas look alike: the choice is among some of them
+            if groups > 1 and more > _AFTER and _explained(search, begun, reduction):
+                more = _AFTER
+        if search.solved or late() or _explained(search, begun, reduction):
             return
     if len(rows.names) <= _COLUMNS:
         search.tell("the columns themselves")

@@ -35,7 +35,7 @@ _GRIDS, _FINE = {1: 16, 2: 6}, {1: 32, 2: 8}
 # A split may leave so much more than the surface's own error, and this much at least where A and B
 # are constants, curves, surfaces.
 _MAY_LEAVE, _EXACT = 1.35, (3e-5, 3e-5, 1e-3)
-_POINTS, _FEW = 60, 600
+_POINTS, _FEW = 60, 1200
 _EACH, _PAIRS, _SPLITS = 3, 4, 3
 # Error of a curve and of a surface of splines relative to its spread: formulas need not follow it.
 _SPLINE, _RAW = (5e-5, 2e-3), 1e-6
@@ -355,27 +355,40 @@ def _composed(
     t, scale, b = whole.y, whole.root, whole.z
     grid = _FINE[b.shape[1]]
     Bb = basis(b, grid)
-    bound = max(_MAY_LEAVE * whole.error, _EXACT[b.shape[1]]) * whole.size
-    one = f[:, None]
-    left, c = _least_squares(torch.cat([one, Bb], 1), whole)
-    if left <= bound:  # a sum
-        rest = Rows(b, t - c[0] * f, scale, whole.symbols, 0.0)
-        for found in _best(_raw(rest, whole), lib, expired):
-            yield sympy.Float(float(c[0])) * inner + found.expression
-        return
-    left, c = _least_squares(torch.cat([one * Bb, Bb], 1), whole)
-    if left > 2 * bound:
-        return
-    K = Bb.shape[1]
+    one, K = f[:, None], Bb.shape[1]
+    both = torch.cat([one * Bb, Bb], 1)
+    c = _least_squares(both, whole)[1]
     A, B = Bb @ c[:K], Bb @ c[K:]
     weight = scale.square()
     shift = float((weight * A * B).sum() / (weight * A * A).sum().clamp_min(1e-300))
-    for d in (0.0, shift):  # a product
-        if _least_squares((one + d) * Bb, whole)[0] <= 2 * bound:
-            rest = Rows(b, t / (f + d), scale * (f + d).abs(), whole.symbols, 0.0)
-            for found in _best(_raw(rest, whole), lib, expired):
-                yield (inner + sympy.Float(d)) * found.expression
-            return
+    forms = {
+        "sum": torch.cat([one, Bb], 1),
+        "product": one * Bb,
+        "shifted product": (one + shift) * Bb,
+        "both": both,
+    }
+    fits = {form: _least_squares(X, whole) for form, X in forms.items()}
+    floor = max(_EXACT[b.shape[1]], _RAW) * whole.size
+
+    def bits(form: str) -> float:
+        spent = 0.5 * forms[form].shape[1] * math.log2(len(t))
+        return len(t) * math.log2(max(fits[form][0], floor)) + spent
+
+    best = min(forms, key=bits)
+    if fits[best][0] > max(_MAY_LEAVE * whole.error * whole.size, 2 * floor):
+        return
+    if best == "sum":
+        constant = float(fits[best][1][0])
+        rest = Rows(b, t - constant * f, scale, whole.symbols, 0.0)
+        for found in _best(_raw(rest, whole), lib, expired):
+            yield sympy.Float(constant) * inner + found.expression
+        return
+    if best != "both":
+        d = shift if best == "shifted product" else 0.0
+        rest = Rows(b, t / (f + d), scale * (f + d).abs(), whole.symbols, 0.0)
+        for found in _best(_raw(rest, whole), lib, expired):
+            yield (inner + sympy.Float(d)) * found.expression
+        return
     slopes = _best(_curve(Rows(b, A, scale * f, whole.symbols, 0.0), whole, grid), lib, expired)
     offsets = _best(_curve(Rows(b, B, scale, whole.symbols, 0.0), whole, grid), lib, expired)
     pairs = product(enumerate(slopes), enumerate(offsets))
