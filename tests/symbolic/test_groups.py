@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from edgewise.symbolic.exponents import Groups, rounded
+from edgewise.symbolic.group_search import no_group, one_group, two_groups
 from edgewise.symbolic.groups import bspline, misfit, tabulate
-from edgewise.symbolic.reduce import no_group, one_group, two_groups
 
 CURVES = {
     "exp": lambda z: torch.exp(-0.3 * z),

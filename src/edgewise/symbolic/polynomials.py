@@ -19,7 +19,7 @@ from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.exponents import Groups, rounded
 from edgewise.symbolic.groups import Table
 from edgewise.symbolic.reduce import Columns, Start, monomial
-from edgewise.symbolic.surfaces import OUTER, Outer
+from edgewise.symbolic.splits import OUTER, Outer
 
 _TERMS, _DEGREES = 70, (1, 2, 3)
 # Terms that P may have in the end.

@@ -14,9 +14,10 @@ from edgewise.symbolic.evaluate import evaluate, symbol
 from edgewise.symbolic.laws import laws
 from edgewise.symbolic.polynomials import polynomials
 from edgewise.symbolic.reduce import Columns, Reduction, Start, reductions, start
+from edgewise.symbolic.splits import basis
 from edgewise.symbolic.state import Search
 from edgewise.symbolic.suggest import library
-from edgewise.symbolic.surfaces import Rows, basis, recognise
+from edgewise.symbolic.surfaces import Rows, recognise
 
 _ROWS = 8000
 # The part of the time left that this search may take, and the part of that for one reduction.
