@@ -61,7 +61,7 @@ class Discovery:
     @property
     def unseen(self) -> int:
         """How many rows judge the formulas that no fit has seen."""
-        return unseen(self.train, self.held_out)
+        return 0 if self.held_out is self.train else len(self.held_out)
 
     @property
     def model(self) -> KAN:
@@ -110,8 +110,3 @@ class Discovery:
 
     def __str__(self) -> str:
         return table(self.front, self.pick, self.relative)
-
-
-def unseen(train: Samples, held_out: Samples) -> int:
-    """How many of the rows held out no fit has seen: none where they are those of the fit."""
-    return 0 if held_out is train else len(held_out)

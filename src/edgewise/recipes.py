@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from edgewise.discovery import Discovery, unseen
+from edgewise.discovery import Discovery
 from edgewise.errors import DataError, InputError, ShapeError
 from edgewise.problems.dataset import Samples, as_dataset
 from edgewise.symbolic.finish import Rows
-from edgewise.symbolic.front import choose, pareto
+from edgewise.symbolic.front import pareto
 from edgewise.symbolic.pi_theorem import Reduction, reduction
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.rules import Rules, rules
@@ -172,15 +172,13 @@ def _discovery(search: Search, whole: Rows, status: str, notes: list[str]) -> Di
             f"No formula is finite on all {len(rows.train) + len(rows.held_out)} rows of "
             f"{rows.target!r}. Scale the columns to about unit size."
         )
-    judges = unseen(whole.train, whole.held_out)
-    pick = choose(front, search.floor, len(rows.train), judges)
     if rows.relative:
         notes.append(
             "errors grow with the target: each row's error is weighed relative to its value"
         )
     return Discovery(
         front,
-        pick,
+        search.pick(front),
         rows.variables,
         rows.target,
         whole.train,

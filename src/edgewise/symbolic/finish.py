@@ -50,6 +50,11 @@ class Rows:
             float((y - y.mean()).square().mean().sqrt()), 1e-15 * float(y.abs().max()), 1e-300
         )
 
+    @property
+    def unseen(self) -> int:
+        """How many rows no fit sees: none where those held out are those of the fit."""
+        return 0 if self.held_out is self.train else len(self.held_out)
+
     def weight(self, samples: Samples) -> Tensor | None:
         """The rows' weights, with 1/y^2 taken in when errors are relative."""
         if not self.relative:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import sympy
 
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.finish import Rows, finish
-from edgewise.symbolic.front import Candidate
+from edgewise.symbolic.front import Candidate, choose, pareto
 
 Progress = Callable[[str, Candidate | None, float], None]
+Accept = Callable[[sympy.Expr], sympy.Expr | None]
 
 # Held-out error relative to the target's spread that counts as none.
 _EXACT = 1e-9
@@ -33,7 +34,7 @@ class Search:
     progress: Progress | None
     found: list[Candidate] = field(default_factory=list)
     stop_at: float = 0.0
-    accept: Callable[[sympy.Expr], sympy.Expr | None] | None = None
+    accept: Accept | None = None
     explained: bool = False
 
     @property
@@ -63,6 +64,30 @@ class Search:
         enough = max(self.floor, self.stop_at * self.scale)
         return self.best is not None and self.best.error <= enough
 
+    def pick(self, front: Sequence[Candidate]) -> int:
+        """The row of the front that describes the rows in the fewest bits."""
+        return choose(front, self.floor, len(self.rows.train), self.rows.unseen)
+
+    def likeliest(self, most: int) -> list[Candidate]:
+        """The pick, then the others of the front, the precise ones first; none if none was found."""
+        front = pareto(self.found)
+        if not front:
+            return []
+        pick = self.pick(front)
+        others = [candidate for row, candidate in enumerate(front) if row != pick]
+        return [front[pick], *reversed(others)][:most]
+
+    def below(
+        self, rows: Rows, share: float, name: str, stop_at: float, accept: Accept | None
+    ) -> Search:
+        """A search on other rows in a share of the time left; its stages are told under a name."""
+        now = time.monotonic()
+
+        def tell(stage: str, best: Candidate | None, seconds: float) -> None:
+            self.tell(f"{name}: {stage}")
+
+        return Search(rows, now, now + share * self.left, tell, stop_at=stop_at, accept=accept)
+
     def finish(self, proposal: Proposal) -> None:
         """Refit, snap and judge a proposal, and keep what comes out."""
         self.tell(f"formula: {proposal.origin}")
@@ -82,9 +107,7 @@ class Search:
             self.progress(stage, self.best, time.monotonic() - self.started)
 
 
-def _accepted(
-    candidate: Candidate, accept: Callable[[sympy.Expr], sympy.Expr | None]
-) -> Candidate | None:
+def _accepted(candidate: Candidate, accept: Accept) -> Candidate | None:
     expression = accept(candidate.formula.expression)
     if expression is None:
         return None

@@ -7,7 +7,6 @@ end all is put together and every constant fitted once more.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,6 @@ from sympy import Expr, Float, Symbol
 from edgewise.errors import DataError
 from edgewise.problems.dataset import Samples
 from edgewise.symbolic.finish import Rows, finish
-from edgewise.symbolic.front import Candidate, choose, pareto
 from edgewise.symbolic.refit import fit_template, free_floats, make_data, refit
 from edgewise.symbolic.rules import Rules
 from edgewise.symbolic.search import Search, run
@@ -101,20 +99,11 @@ def _part_forms(
     inner, unit = _part_rows(search.rows, projection, part, fitted)
     least = max(search.stop_at, enough * fitted.error)
     stop_at = least * search.rows.spread / (unit * inner.spread)
-
-    def tell(stage: str, best: Candidate | None, seconds: float) -> None:
-        search.tell(f"{part.name}: {stage}")
-
-    now = time.monotonic()
-    below = Search(inner, now, now + share * search.left, tell, stop_at=stop_at, accept=rules)
+    below = search.below(inner, share, part.name, stop_at, rules)
     run(below, lib, seed, jobs)
-    front = pareto(below.found)
-    if not front:
+    forms = [candidate.formula.expression for candidate in below.likeliest(_FORMS)]
+    if not forms:
         raise DataError(f"No formula for {part.name} is finite on its rows; change the template.")
-    unseen = 0 if inner.held_out is inner.train else len(inner.held_out)
-    pick = choose(front, below.floor, len(inner.train), unseen)
-    others = [c for c in reversed(front) if c is not front[pick]]
-    forms = [c.formula.expression for c in (front[pick], *others[: _FORMS - 1])]
     return forms, projection.numbers(fitted)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,6 @@ from sympy import Expr
 from edgewise.problems.dataset import Samples
 from edgewise.symbolic.evaluate import evaluate, symbol
 from edgewise.symbolic.finish import Rows, finish
-from edgewise.symbolic.front import Candidate, choose, pareto
 from edgewise.symbolic.pi_theorem import Reduction
 from edgewise.symbolic.rules import Rules
 from edgewise.symbolic.search import Search, run
@@ -38,22 +36,11 @@ def search_groups(
     prefactor = found.product(found.prefactor)
     groups = {str(product): product for product in map(found.product, found.groups)}
     inner, unit = _group_rows(whole, prefactor, groups)
-    now = time.monotonic()
     stop_at = search.stop_at * whole.spread / (unit * inner.spread)
-
-    def tell(stage: str, best: Candidate | None, seconds: float) -> None:
-        search.tell(f"groups without dimension: {stage}")
-
-    below = Search(inner, now, now + _SHARE * search.left, tell, stop_at=stop_at, accept=rules)
+    below = search.below(inner, _SHARE, "groups without dimension", stop_at, rules)
     run(below, lib, seed, jobs)
-    front = pareto(below.found)
-    if not front:
-        return
-    unseen = 0 if inner.held_out is inner.train else len(inner.held_out)
-    pick = choose(front, below.floor, len(inner.train), unseen)
-    others = [c for c in reversed(front) if c is not front[pick]]
     names = {symbol(name): product for name, product in groups.items()}
-    for candidate in (front[pick], *others[: _ENTERED - 1]):
+    for candidate in below.likeliest(_ENTERED):
         if search.solved or search.late:
             return
         expression = prefactor * candidate.formula.expression.xreplace(names)
