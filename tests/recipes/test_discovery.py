@@ -74,6 +74,15 @@ def test_a_file_gives_back_the_same(found: Discovery, tmp_path: Path) -> None:
             )
 
 
+def test_an_old_file_predicts_as_it_did() -> None:
+    """Written once with its schema and never again: the figures in it are those of its rows."""
+    read = Discovery.load(Path(__file__).parent / "golden" / "schema1.edgewise")
+    assert read.names == ("größe", "t") and len(read.front) == 2
+    for row, candidate in enumerate(read.front):
+        residual = read.predict(read.held_out.x, row) - read.held_out.y[:, 0].numpy()
+        assert np.isclose(np.sqrt(np.mean(residual**2)), candidate.rmse, rtol=1e-12)
+
+
 def test_few_rows_stay_one_object(tmp_path: Path) -> None:
     made = edgewise.discover(X[:6], X[:6, 0] ** 2, time_limit=2)
     made.save(tmp_path / "few")

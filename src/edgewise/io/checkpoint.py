@@ -6,7 +6,6 @@ and the tensors' names, dtypes, shapes and bytes. The format itself has no check
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from os import PathLike, fspath
@@ -19,7 +18,8 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from edgewise.errors import FileError, InputError
-from edgewise.io.durable import write_whole
+from edgewise.io.checksum import checksum
+from edgewise.io.durable import read_whole, write_whole
 from edgewise.io.spec import SCHEMA, Spec, dressed, from_spec, to_spec
 from edgewise.nn import KANLayer, Network
 
@@ -66,16 +66,11 @@ def load(
     Raises FileError: there is no such file, it is not an edgewise model, it is cut off or changed,
     it comes from a newer edgewise, or it names a function, family or class that is not known.
     """
-    name = fspath(path)
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError(f"{name} cannot be read: {reason}; check the path") from error
+    data = read_whole(path)
     try:
         return _model(data, kinds or {}).to(device or "cpu")
     except FileError as error:
-        raise FileError(f"{name}: {error}") from error
+        raise FileError(f"{fspath(path)}: {error}") from error
 
 
 def _model(data: bytes, kinds: Mapping[str, type[Network]]) -> Network:
@@ -126,19 +121,8 @@ def _head(data: bytes) -> tuple[Spec, str]:
 
 
 def _digest(spec: Spec, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the spec, then each tensor by name; lengths keep the parts apart."""
-    total = hashlib.sha256()
-
-    def add(part: bytes | memoryview) -> None:
-        total.update(len(part).to_bytes(8, "little"))
-        total.update(part)
-
-    add(json.dumps(spec, sort_keys=True, separators=(",", ":")).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        add(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        add(tensor.flatten().view(torch.uint8).numpy().data.cast("B") if tensor.numel() else b"")
-    return total.hexdigest()
+    description = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+    return checksum(description, tensors, lengths=True)
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], model: Network) -> None:

@@ -6,20 +6,19 @@ the tensors. Nothing in the file is ever run.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
 from edgewise.errors import FileError, InputError
-from edgewise.io.durable import write_whole
+from edgewise.io.checksum import checksum
+from edgewise.io.durable import read_whole, write_whole
 from edgewise.problems.dataset import Samples
 from edgewise.symbolic.exchange import from_list, to_list
 from edgewise.symbolic.formula import Constant, Formula
@@ -50,11 +49,7 @@ def save_discovery(found: Mapping[str, Any], path: str | PathLike[str]) -> Path:
 def load_discovery(path: str | PathLike[str]) -> dict[str, Any]:
     """The fields of the Discovery in a file; FileError where there is none, or a damaged one."""
     name = fspath(path)
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError(f"{name} cannot be read: {reason}; check the path") from error
+    data = read_whole(path)
     content, digest = _head(name, data)
     damaged = f"{name} is damaged; fetch or make it again"
     try:
@@ -132,10 +127,4 @@ def _samples(part: str, tensors: Mapping[str, Tensor]) -> Samples:
 
 
 def _digest(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the JSON, then each tensor by name."""
-    total = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        total.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        total.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
+    return checksum(json.dumps(content, sort_keys=True), tensors, lengths=False)

@@ -9,6 +9,15 @@ from pathlib import Path
 from edgewise.errors import FileError
 
 
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file. Raises FileError: there is none, or it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(f"{os.fspath(path)} cannot be read: {reason}; check the path") from error
+
+
 def write_whole(path: Path, data: bytes) -> Path:
     """Put the bytes at ``path`` and return it.
 
