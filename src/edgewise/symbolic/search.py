@@ -20,7 +20,7 @@ from edgewise.symbolic.finish import Rows, error_of, finish, mean
 from edgewise.symbolic.front import Candidate
 from edgewise.symbolic.shapes import FittedShape, Shape, fit_shape, formulas, pruned, shapes
 from edgewise.symbolic.simplify import warm_up
-from edgewise.symbolic.state import Search
+from edgewise.symbolic.state import Accept, Search
 from edgewise.symbolic.structured import structured
 from edgewise.symbolic.suggest import library
 from edgewise.workers import Worker
@@ -168,7 +168,7 @@ def _job(
     lib: Any,
     seconds: float,
     stop_at: float,
-    accept: Callable[[sympy.Expr], sympy.Expr | None] | None,
+    accept: Accept | None,
 ) -> None:
     """In a worker: the networks of some shapes."""
     warm_up()
