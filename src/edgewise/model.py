@@ -50,8 +50,9 @@ class KAN(Network):
     seed: of the start; no global random state is touched. basis: a family's name or a Basis.
     base_fun: the residual branch, "silu", "identity" or "zero". mult_arity: factors a product.
     grid_range: the knots' range before any data are seen. grid_eps: 1 spaces knots uniformly, 0 by
-    the data's quantiles. noise_scale: std of the start's coefficients. dtype: float64 by default,
-    where the last eight digits are; inputs of any float dtype are taken.
+    the data's quantiles. start: "noise", "glorot" or "power" (``nn.starts``). noise_scale: the size
+    of the curves at the start "noise"; for splines the std of their coefficients. dtype: float64 by
+    default, where the last eight digits are; inputs of any float dtype are taken.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class KAN(Network):
         mult_arity: int | Sequence[Sequence[int]] = 2,
         grid_range: tuple[float, float] = (-1.0, 1.0),
         grid_eps: float = 1.0,
+        start: str = "noise",
         noise_scale: float = 0.1,
         affine_trainable: bool = False,
         input_names: Sequence[str] | None = None,
@@ -83,6 +85,7 @@ class KAN(Network):
             family,
             base=base_fun,
             mult_arity=mult_arity,
+            start=start,
             noise=noise_scale,
             affine_trainable=affine_trainable,
             input_names=input_names,

@@ -14,6 +14,7 @@ from edgewise.bases import Basis
 from edgewise.errors import InputError, ShapeError
 from edgewise.kernels import native
 from edgewise.kernels.residual import RESIDUALS
+from edgewise.nn.starts import STARTS
 
 
 class EdgeFunction(Protocol):
@@ -41,9 +42,10 @@ class KANLayer(nn.Module):
     ``symbolic_affine`` (O, I, 4) with [a, b, c, d]. Buffers: ``mask`` (O, I), ``symbolic_code``
     (O, I) where n > 0 stands for ``primitives[n - 1]``, and the basis's tensors (``grid``).
 
-    basis: a family's name or a Basis. base: "silu", "identity" or "zero". noise: standard deviation
-    of the start's coefficients; 0.1 in the paper. generator: for a start that can be repeated.
-    Raises ShapeError when the last dimension of x is not I.
+    basis: a family's name or a Basis. base: "silu", "identity" or "zero". start: "noise", "glorot" or
+    "power", see ``nn.starts``. noise: the size of the curves at the start "noise", for splines the
+    standard deviation of their coefficients; 0.1 in the paper. generator: for a start that can be
+    repeated. Raises ShapeError when the last dimension of x is not I.
 
     Reference: Liu et al., *KAN: Kolmogorov-Arnold Networks* (2024), eq. 2.10-2.12.
     """
@@ -58,6 +60,7 @@ class KANLayer(nn.Module):
         basis: str | Basis = "bspline",
         *,
         base: str = "silu",
+        start: str = "noise",
         noise: float = 0.1,
         generator: torch.Generator | None = None,
         dtype: torch.dtype | None = None,
@@ -66,10 +69,12 @@ class KANLayer(nn.Module):
         super().__init__()
         if base not in RESIDUALS:
             raise InputError(f"base is {base!r}; expected one of {sorted(RESIDUALS)}.")
+        if start not in STARTS:
+            raise InputError(f"start is {start!r}; expected one of {sorted(STARTS)}.")
         bases.base.check_count("in_features", in_features, 0)
         bases.base.check_count("out_features", out_features, 0)
         self.in_features, self.out_features = in_features, out_features
-        self.basis, self.base = bases.make(basis), base
+        self.basis, self.base, self.start = bases.make(basis), base, start
         self.primitives: tuple[EdgeFunction, ...] = ()
         factory: dict[str, Any] = {"dtype": dtype or torch.get_default_dtype(), "device": device}
         for name, tensor in self.basis.tensors(in_features, **factory).items():
@@ -86,11 +91,11 @@ class KANLayer(nn.Module):
     def reset_parameters(
         self, noise: float = 0.1, generator: torch.Generator | None = None
     ) -> None:
-        """Draw the start anew: coef ~ N(0, noise^2), w_s = 1, w_b Xavier-uniform."""
-        bound = math.sqrt(6.0 / max(self.in_features + self.out_features, 1))
+        """Draw the start anew: coef and w_b as ``start`` says, w_s = 1."""
+        if self.coef.is_meta:
+            return  # nothing to draw into
         with torch.no_grad():
-            self.coef.normal_(0.0, noise, generator=generator)
-            self.scale_base.uniform_(-bound, bound, generator=generator)
+            STARTS[self.start](self, noise, generator)
             self.scale_spline.fill_(1.0)
             self.symbolic_affine.zero_()
 

@@ -24,8 +24,9 @@ class Network(nn.Module):
 
     width: nodes a level, inputs first; an entry is a number of sum nodes or [n_sum, n_mult].
     mult_arity: factors of a product: one number for all, or a list a level, e.g. [[], [2, 3], []].
-    basis: one Basis for all layers or a list of one a layer. The dtype of the layers is the
-    network's, whatever float dtype comes in. Raises InputError for widths that do not make sense.
+    basis: one Basis for all layers or a list of one a layer. base, start, noise: as in KANLayer.
+    The dtype of the layers is the network's, whatever float dtype comes in. Raises InputError for
+    widths that do not make sense.
 
     Reference: Liu et al., *KAN* (2024), eq. 2.5; *KAN 2.0* (2024) for products.
     """
@@ -41,6 +42,7 @@ class Network(nn.Module):
         *,
         base: str = "silu",
         mult_arity: int | Sequence[Sequence[int]] = 2,
+        start: str = "noise",
         noise: float = 0.1,
         affine_trainable: bool = False,
         input_names: Sequence[str] | None = None,
@@ -66,6 +68,7 @@ class Network(nn.Module):
                     node.in_features,
                     bases.make(family),
                     base=base,
+                    start=start,
                     noise=noise,
                     generator=generator,
                     dtype=dtype,
