@@ -19,6 +19,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from edgewise.kernels.bspline.pieces import even_pieces
+
 # Rows with small targets count relative to their value, down to this share of the rms.
 _SHARE = 0.1
 _RIDGE = 1e-8
@@ -133,30 +135,22 @@ def _coordinate(table: Table, axis: Axis, p: Tensor) -> tuple[Tensor, Tensor]:
     return (z + 0.1).log(), z / (z + 0.1)
 
 
-def bspline(w: Tensor, inner: Tensor, grid: int) -> tuple[Tensor, Tensor]:
-    """Cubic B-splines on ``grid`` equal intervals over the range of w (N,), and their derivatives
-    times ``inner`` (N,): (N, grid + 3) each."""
+def bspline(w: Tensor, grid: int, orders: Sequence[int] = (0,)) -> list[Tensor]:
+    """Cubic B-splines on ``grid`` equal intervals over the range of w (N,), or their derivatives, for
+    each order: (N, grid + 3)."""
     low, high = w.min(), w.max()
-    step = ((high - low) / grid).clamp_min(1e-300)
+    step = ((high - low) / grid).clamp_min(1e-300)  # a range of width zero is all in its first knot
     u = (w - low) / step
     k = u.long().clamp(0, grid - 1)
-    f = u - k
-    value = torch.stack(
-        [
-            (1 - f) ** 3 / 6,
-            (3 * f**3 - 6 * f**2 + 4) / 6,
-            (-3 * f**3 + 3 * f**2 + 3 * f + 1) / 6,
-            f**3 / 6,
-        ],
-        dim=1,
-    )
-    slope = torch.stack(
-        [-((1 - f) ** 2) / 2, (9 * f**2 - 12 * f) / 6, (-9 * f**2 + 6 * f + 3) / 6, f**2 / 2],
-        dim=1,
-    )
+    t = (u - k - 0.5)[:, None]
+    powers = torch.cat([torch.ones_like(t), t, t * t, t**3], dim=1)
     at = k[:, None] + torch.arange(4)
     empty = w.new_zeros(len(w), grid + 3)
-    return empty.scatter(1, at, value), empty.scatter(1, at, slope * (inner / step)[:, None])
+    found = []
+    for order in orders:
+        value = powers @ even_pieces(3, order, "linear", w.dtype, w.device)[1]
+        found.append(empty.scatter(1, at, value / step**order if order else value))
+    return found
 
 
 def products(factors: Sequence[Tensor]) -> Tensor:
@@ -180,11 +174,11 @@ def _evaluate(
     table: Table, axes: Sequence[Axis], q: Tensor, p: Tensor, grid: int, slopes: bool = True
 ) -> _State:
     factor = (table.logs @ q).clamp(-60, 60).exp() * table.root
-    pairs = [
-        bspline(*_coordinate(table, axis, row), grid) for axis, row in zip(axes, p, strict=True)
-    ]
+    looked_up = [_coordinate(table, axis, row) for axis, row in zip(axes, p, strict=True)]
+    orders = (0, 1) if slopes else (0,)
+    splines = [bspline(w, grid, orders) for w, _ in looked_up]
     ones = torch.ones_like(table.y)[:, None]
-    A = factor[:, None] * products([ones, *(value for value, _ in pairs)])
+    A = factor[:, None] * products([ones, *(value[0] for value in splines)])
     K = A.shape[1]
     ridge = _RIDGE * float(A.norm()) / math.sqrt(K)
     Q, R = torch.linalg.qr(torch.cat([A, ridge * torch.eye(K, dtype=A.dtype)]))
@@ -200,8 +194,8 @@ def _evaluate(
     columns = [fitted[:, None] * table.logs]
     for k, axis in enumerate(axes):
         if axis.column is None:
-            values = [ones] + [pair[n == k] for n, pair in enumerate(pairs)]
-            slope = factor * (products(values) @ c)[:, 0]
+            values = [ones] + [spline[n == k] for n, spline in enumerate(splines)]
+            slope = factor * looked_up[k][1] * (products(values) @ c)[:, 0]
             columns.append(slope[:, None] * table.logs)
     J = torch.cat(columns, dim=1)
     return _State(r, J - Q @ (Q.T @ J), loss)

@@ -83,7 +83,7 @@ def coordinate(z: Tensor) -> Tensor:
 
 def basis(z: Tensor, grid: int) -> Tensor:
     """Splines of one column, or products of those of two: z (N, 1 or 2) -> (N, K)."""
-    return products([bspline(coordinate(c), torch.ones_like(c), grid)[0] for c in z.unbind(1)])
+    return products([bspline(coordinate(c), grid)[0] for c in z.unbind(1)])
 
 
 def splits(
