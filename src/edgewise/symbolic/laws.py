@@ -15,7 +15,6 @@ from torch import Tensor
 
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.evaluate import evaluate, symbol
-from edgewise.symbolic.groups import tabulate
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.reduce import Reduction
 from edgewise.symbolic.surfaces import Rows, recognise
@@ -29,21 +28,20 @@ _PREFACTORS, _FEW = 4, 200
 def laws(
     reduction: Reduction,
     y: Tensor,
-    weight: Tensor | None,
+    root: Tensor,
     lib: Sequence[Primitive] | None = None,
     expired: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Iterator[Proposal]:
-    """Proposals for y (N,) by a reduction, the most promising first."""
+    """Proposals for y (N,) by a reduction, the most promising first. root (N,): square roots of the
+    rows' weights, as the group fit had them."""
     groups, x = reduction.groups, reduction.columns.x
     factor = groups.factor(x)
     z = groups.columns(x)
     if not bool(torch.isfinite(factor).all() and (factor != 0).all() and torch.isfinite(z).all()):
         return
     t = y / factor
-    # the rows' weights, as the group fit had them, times what the division does to the noise
-    table = tabulate(x, y, weight, reduction.share)
-    root = table.root * factor.abs()
+    root = root * factor.abs()  # what the division does to the noise
     symbols = [symbol(f"z_{k}") for k in range(z.shape[1])]
     for found in _reduced(reduction, z, t, root, symbols, lib, expired, tell):
         back = {

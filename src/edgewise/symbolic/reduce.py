@@ -65,11 +65,10 @@ _MERGED: dict[str, Callable[[Expr, Expr], Expr]] = {
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """A law of few groups: columns, the groups among them, and the weighted rows they were fitted to."""
+    """A law of few groups: columns, and the groups among them."""
 
     columns: Columns
     groups: Groups
-    share: float
 
     @property
     def error(self) -> float:
@@ -145,8 +144,8 @@ def reductions(
     expired: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda stage: None,
 ) -> Iterator[Reduction]:
-    """Ways to write y as a monomial times a function of at most two groups, those that explain the
-    rows in the fewest bits first."""
+    """Ways to write y as a monomial times a function of at most three groups, those that explain
+    the rows in the fewest bits first."""
     seen = set()
     for reduction in _reductions(begun, expired, tell):
         if reduction.key not in seen:
@@ -176,23 +175,23 @@ def _entry(fit: GroupFit, columns: Columns, table: Table) -> _Entry:
 def _reductions(
     begun: Start, expired: Callable[[], bool], tell: Callable[[str], None]
 ) -> Iterator[Reduction]:
-    columns, y, share = begun.columns, begun.y, begun.share
+    columns = begun.columns
     zero = _entry(begun.zero, columns, begun.table)
     one = _entry(begun.one, columns, begun.table)
     simple = min(zero, one, key=_bits)
     if begun.certain or len(columns.expressions) < 2 or expired():
-        yield from _rounded(simple, share)
+        yield from _rounded(simple)
         return
     tell("groups of columns: two")
     found = [zero, one, _two(one, expired)]
     if bool(begun.table.odd.any()):
-        plain = tabulate(columns.x, y, begun.weight, share, signs=False)
+        plain = tabulate(columns.x, begun.y, begun.weight, begun.share, signs=False)
         first = one_group(plain.first(_ROWS), expired)
         found.append(_two(_entry(first, columns, plain), expired))
     if min(found, key=_bits) is not simple:  # else what is left is noise
         found += _more(begun, found, expired, tell)
     for entry in sorted(found, key=_bits):
-        yield from _rounded(entry, share)
+        yield from _rounded(entry)
 
 
 def _more(
@@ -257,10 +256,10 @@ def _refined(table: Table, fit: GroupFit, expired: Callable[[], bool]) -> GroupF
     return refine(table.first(rows), fit, grids, expired)
 
 
-def _rounded(entry: _Entry, share: float) -> Iterator[Reduction]:
+def _rounded(entry: _Entry) -> Iterator[Reduction]:
     table, fit = entry.table, entry.fit
     for groups in rounded(table.first(fit.rows), fit, most=3 if len(fit.axes) > 1 else 1):
-        yield Reduction(entry.columns, groups, share)
+        yield Reduction(entry.columns, groups)
 
 
 def _merges(begun: Start, expired: Callable[[], bool]) -> Iterator[Columns]:

@@ -59,8 +59,8 @@ def structured(search: Search, lib: Any) -> None:
             return
         if reduction.error > _WORSE * best:
             continue
-        soon = _after(min(_EACH * _SHARE * search.left, search.left), late)
-        proposals = laws(reduction, y, weight, records, soon, search.tell)
+        soon = _after(_EACH * _SHARE * search.left, late)
+        proposals = laws(reduction, y, begun.table.root, records, soon, search.tell)
         groups = len(reduction.groups.p)
         more = _PROPOSALS[groups]
         for proposal in proposals:
