@@ -16,7 +16,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from edgewise.symbolic.groups import GroupFit, Table, _evaluate, misfit, solve
+from edgewise.symbolic.groups import GroupFit, Table, misfit, precision, solve
 
 # An exponent is taken for a fraction within so many standard errors, or so near.
 _ERRORS, _NEAR = 3.5, 4e-3
@@ -131,13 +131,13 @@ def _rounded(table: Table, fit: GroupFit, pivots: tuple[int, ...]) -> Groups | N
     held = torch.zeros(len(values), dtype=torch.bool)
     for m in range(1 + len(free_rows)):
         held[[m * n + i for i in pivots]] = True
-    precision = _precision(table, fit)
+    inverse = precision(table, fit)
     simple: dict[int, Fraction] = {
         int(i): Fraction(round(float(values[i]))) for i in held.nonzero()
     }
     while not bool(held.all()):
         free = (~held).nonzero()[:, 0]
-        H = precision[free][:, free]
+        H = inverse[free][:, free]
         H = H + 1e-10 * H.diagonal().amax() * torch.eye(len(free), dtype=H.dtype)
         covariance = torch.linalg.inv(H)
         best = _surest(values[free], covariance.diagonal().clamp_min(0).sqrt())
@@ -178,23 +178,13 @@ def _rounded(table: Table, fit: GroupFit, pivots: tuple[int, ...]) -> Groups | N
         not both or (bool(odd) and e == int(e) and int(e) % 2 == 1)
         for both, odd, e in zip(mixed, table.odd.tolist(), factor, strict=True)
     )
-    if any(
-        odd and both and not kept
-        for odd, both, kept in zip(table.odd.tolist(), mixed, signed, strict=True)
-    ):
+    if any(odd and not kept for odd, kept in zip(table.odd.tolist(), signed, strict=True)):
         return None  # the sign of a column counts, but not its odd power
     raw = tuple(
         axis.column is not None or (not mixed[pivot] and sum(e != 0 for e in row) == 1)
         for axis, row, pivot in zip(fit.axes, rows, pivots, strict=True)
     )
     return Groups(again, factor, tuple(rows), pivots, signed, raw)
-
-
-def _precision(table: Table, fit: GroupFit) -> Tensor:
-    """J^T J / sigma^2: the inverse covariance of the free exponents."""
-    state = _evaluate(table, fit.axes, fit.q, fit.p, fit.grid)
-    spare = max(fit.rows - fit.parameters, 1)
-    return state.J.T @ state.J / max(state.loss / spare, 1e-300)
 
 
 def _surest(values: Tensor, errors: Tensor) -> tuple[int, Fraction] | None:

@@ -250,6 +250,13 @@ def misfit(table: Table, axes: Sequence[Axis], q: Tensor, p: Tensor, grid: int) 
     return _evaluate(table, axes, q, p, grid, slopes=False).loss
 
 
+def precision(table: Table, fit: GroupFit) -> Tensor:
+    """J^T J / sigma^2: the inverse covariance of the free exponents."""
+    state = _evaluate(table, fit.axes, fit.q, fit.p, fit.grid)
+    spare = max(fit.rows - fit.parameters, 1)
+    return state.J.T @ state.J / max(state.loss / spare, 1e-300)
+
+
 def refine(
     table: Table,
     fit: GroupFit,

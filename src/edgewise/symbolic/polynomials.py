@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations_with_replacement
 
 import sympy
@@ -17,8 +18,7 @@ from torch import Tensor
 
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.exponents import Groups, rounded
-from edgewise.symbolic.groups import Table
-from edgewise.symbolic.reduce import Columns, Start, monomial
+from edgewise.symbolic.reduce import Start, monomial
 from edgewise.symbolic.splits import OUTER, Outer
 
 _TERMS, _DEGREES = 70, (1, 2, 3)
@@ -31,9 +31,8 @@ _NEEDED, _ROUNDING = 16.0, 1e-9
 def polynomials(begun: Start, expired: Callable[[], bool] = lambda: False) -> list[Proposal]:
     """Proposals of this form, the shortest description first. Errors are relative to the weighted size
     of y."""
-    columns, table = begun.columns, begun.table
     found: list[tuple[float, int, Proposal]] = []
-    for groups in rounded(table, begun.one, most=1):
+    for groups in rounded(begun.table, begun.one, most=1):
         inside = [i for i, p in enumerate(groups.p[0]) if p != 0]
         several = [i for i, q in enumerate(groups.q) if q != int(q) or groups.p[0][i] != 0]
         everything = list(range(len(groups.q)))
@@ -42,22 +41,20 @@ def polynomials(begun: Start, expired: Callable[[], bool] = lambda: False) -> li
                 for degree in _DEGREES:
                     if expired():
                         break
-                    new = _polynomial(columns, table, groups, list(rest), outer, degree)
+                    new = _polynomial(begun, groups, rest, outer, degree)
                     found += [(bits, len(found), proposal) for bits, proposal in new]
     return [proposal for _, _, proposal in sorted(found, key=lambda entry: entry[:2])]
 
 
 def _polynomial(
-    columns: Columns, table: Table, groups: Groups, rest: list[int], outer: Outer, degree: int
+    begun: Start, groups: Groups, rest: tuple[int, ...], outer: Outer, degree: int
 ) -> list[tuple[float, Proposal]]:
     if math.comb(len(rest) + degree, degree) > _TERMS:
         return []
-    others = [i for i in range(len(groups.q)) if i not in rest]
-    x = columns.x
-    factor = torch.ones_like(table.y)
-    for i in others:
-        factor = factor * (x[:, i] if groups.signed[i] else x[:, i].abs()) ** float(groups.q[i])
-    y = table.y * torch.where(table.odd, x.sign(), 1.0).prod(1) / factor
+    table, x, symbols = begun.table, begun.columns.x, begun.columns.expressions
+    before = replace(groups, q=tuple(0 if i in rest else q for i, q in enumerate(groups.q)))
+    factor = before.factor(x)
+    y = begun.y / factor
     sign = -1.0 if bool((y < 0).all()) else 1.0
     if not bool(torch.isfinite(y).all()) or not outer.sound(sign * y):
         return []
@@ -73,17 +70,13 @@ def _polynomial(
     error = error / table.size
     if not kept or len(kept) > _TERMS_MOST:
         return []
-    symbols = columns.expressions
     terms = [
         Float(float(value)) * sympy.Mul(*(symbols[i] for i in powers[k]))
         for k, value in zip(kept, c, strict=True)
     ]
-    before = monomial(
-        [symbols[i] for i in others],
-        [groups.q[i] for i in others],
-        [groups.signed[i] for i in others],
+    whole: Expr = (
+        sign * monomial(symbols, before.q, before.signed) * outer.inverse(sympy.Add(*terms))
     )
-    whole: Expr = sign * before * outer.inverse(sympy.Add(*terms))
     N = len(table.y)
     bits = N * math.log2(math.hypot(error, _ROUNDING)) + 0.5 * len(kept) * math.log2(N)
     return [(bits, Proposal(whole, error, f"{outer.name}: polynomial of degree {degree}"))]

@@ -69,6 +69,12 @@ class Rows:
         """Weighted rms of the noise, in y's unit."""
         return self.error * self.size / float(self.root.norm())
 
+    def mean(self) -> tuple[float, float]:
+        """The weighted mean of y, and the weighted size of what it leaves."""
+        weight = self.root.square()
+        middle = (weight * self.y).sum() / weight.sum()
+        return float(middle), float((weight * (self.y - middle).square()).sum().sqrt())
+
     def first(self, count: int) -> Rows:
         return Rows(self.z[:count], self.y[:count], self.root[:count], self.symbols, self.error)
 
@@ -153,12 +159,9 @@ def _forms(f: Expr) -> list[Expr]:
 def _curve(curve: Rows, whole: Rows, grid: int) -> Rows:
     """A spline's values, with the error that it inherits from the rows and has by itself."""
     K = (grid + 3) ** curve.z.shape[1]
-    rms = whole.error * whole.size / math.sqrt(len(whole.y))
     # more than its share comes through the other curves
-    inherited = 3 * rms * math.sqrt(K / len(whole.y)) * math.sqrt(len(whole.y))
-    weight = curve.root.square()
-    middle = (weight * curve.y).sum() / weight.sum()
-    spread = float((weight * (curve.y - middle).square()).sum().sqrt())
+    inherited = 3 * whole.error * whole.size * math.sqrt(K / len(whole.y))
+    _, spread = curve.mean()
     error = math.hypot(inherited, _SPLINE[curve.z.shape[1] - 1] * spread) / max(curve.size, 1e-300)
     return Rows(curve.z, curve.y, curve.root, curve.symbols, error)
 
@@ -167,12 +170,10 @@ def _best(
     rows: Rows, lib: Sequence[Primitive] | None, expired: Callable[[], bool]
 ) -> list[Proposal]:
     """The first formulas for a curve or surface; a constant where it hardly varies."""
-    weight = rows.root.square()
-    middle = (weight * rows.y).sum() / weight.sum()
-    left = float((weight * (rows.y - middle).square()).sum().sqrt())
+    middle, left = rows.mean()
     found = []
     if left < max(3 * rows.error, _SPLINE[0]) * rows.size:
-        found.append(Proposal(sympy.Float(float(middle)), 0.0, "constant"))
+        found.append(Proposal(sympy.Float(middle), 0.0, "constant"))
     few = _thinned(rows) if rows.z.shape[1] == 1 else rows
     return [*found, *islice(recognise(few, lib, expired, _EACH), _EACH)]
 
