@@ -145,14 +145,7 @@ def best_products(
             for value, flat in zip(low.values.tolist(), low.indices.tolist(), strict=True):
                 i, j = divmod(flat, len(second))
                 found.append((value, float(loss[i, j]), n, int(part[i]), int(second[j])))
-    kept = []
-    for value, loss_of, n, e1, e2 in sorted(found)[:k]:
-        if math.isfinite(value):
-            product = bank.keep_product(e1, e2)
-            form = goals[n].form
-            cost = int(bank.cost[product]) + (form.outer.name != "")
-            kept.append(Match(form, None, (product,), loss_of, cost))
-    return kept
+    return _kept(goals, found, k, bank, bank.keep_product)
 
 
 def best_images(
@@ -178,14 +171,21 @@ def best_images(
             low = score.topk(min(2, len(score)), largest=False)
             for value, place in zip(low.values.tolist(), low.indices.tolist(), strict=True):
                 found.append((value, float(loss[place]), n, function, int(trees[place])))
-    kept = []
-    for score_of, loss_of, n, function, tree in sorted(found)[:k]:
-        if math.isfinite(score_of):
-            image = bank.keep_image(function, tree)
-            form = goals[n].form
-            cost = int(bank.cost[image]) + (form.outer.name != "")
-            kept.append(Match(form, None, (image,), loss_of, cost))
-    return kept
+    return _kept(goals, found, k, bank, bank.keep_image)
+
+
+def _kept(
+    goals: Sequence[Goals], found: Iterable[tuple[float, float, int, int, int]], k: int, bank: Bank,
+    keep: Callable[[int, int], int],
+) -> list[Match]:  # fmt: skip
+    """The k best of (score, loss, goal, two numbers), whose new trees ``keep`` puts into the bank."""
+    matches = []
+    for score, loss, n, first, second in sorted(found)[:k]:
+        if math.isfinite(score):
+            tree, form = keep(first, second), goals[n].form
+            cost = int(bank.cost[tree]) + (form.outer.name != "")
+            matches.append(Match(form, None, (tree,), loss, cost))
+    return matches
 
 
 def _targets(goals: Sequence[Goals], rows: int) -> Iterator[tuple[int, Tensor, Tensor, float]]:
