@@ -25,6 +25,8 @@ class Basis(ABC):
     family: ClassVar[str]
     # what ``tensors`` makes, by name
     tensor_names: ClassVar[tuple[str, ...]]
+    # those of them that are learnt: one row an input, which only this input's functions depend on
+    shape_names: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
