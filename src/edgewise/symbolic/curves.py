@@ -33,6 +33,7 @@ from edgewise.symbolic.curves_task import (
     task_of,
 )
 from edgewise.symbolic.direct import Proposal
+from edgewise.symbolic.outer import IDENTITY
 from edgewise.symbolic.primitives import Primitive
 
 _FEW = 64
@@ -197,7 +198,7 @@ def _pairs(curve: Curve, task: Task, lib: Sequence[Primitive] | None) -> Search:
         for fitted in _finished(models, frame, curve, task):
             yield fitted, frame
     for models in rough:
-        plain = torch.tensor([outer.name == "y" for outer in task.outer])[models.target]
+        plain = torch.tensor([outer is IDENTITY for outer in task.outer])[models.target]
         models = _shifted(models.rows(plain), frame)
         models = fit(models, frame.kinds, frame.few(few), some, 6)
         models = _least(models, torch.full((len(task.outer),), 8), curve, frame)
@@ -213,7 +214,7 @@ def _nested(curve: Curve, task: Task, lib: Sequence[Primitive] | None) -> Search
         return
     frame = frame_of(curve, (*inner.kinds, *outer.kinds), False)
     inner, F = table_values(inner, frame.few(few))
-    plain = torch.tensor([r for r, o in enumerate(task.outer) if o.name == "y"])
+    plain = torch.tensor([r for r, o in enumerate(task.outer) if o is IDENTITY])
     models = scan_nested(inner, outer, F, some.rows(plain), 60)
     models = replace(models, target=plain[models.target])
     for fitted in _searched(models, frame, curve, task):

@@ -14,6 +14,7 @@ from edgewise.symbolic.curves_task import Curve, Found, Frame, Task
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.evaluate import evaluate
 from edgewise.symbolic.formula import complexity
+from edgewise.symbolic.outer import IDENTITY
 from edgewise.symbolic.refit import refit
 
 # What a unit of complexity costs in the choice.
@@ -29,7 +30,7 @@ def short_list(curve: Curve, task: Task, models: Models, frame: Frame) -> list[F
     y = torch.empty_like(value)
     for r in models.target.unique().tolist():
         at = models.target == r
-        y[at] = task.sign[r] * curve.z ** float(task.power[r]) * task.outer[r].inverse(value[at])
+        y[at] = task.sign[r] * curve.z ** float(task.power[r]) * task.outer[r].undo(value[at])
     error = curve.rms(y)
     order = error.argsort().tolist()
     return [
@@ -67,7 +68,7 @@ def _expression(found: Found, task: Task, curve: Curve, x: sympy.Symbol) -> Expr
         e = e + _number(c[2]) * g if model.shape == "sum" else e
         e = e / (1 + _number(q) * g) if model.shape == "ratio" else e
     s = task.power[r]
-    e = task.outer[r].expression(e) * x ** sympy.Rational(s)
+    e = task.outer[r].inverse(e) * x ** sympy.Rational(s)
     return e * Float(task.sign[r] / curve.scale ** float(s))
 
 
@@ -89,7 +90,7 @@ def _rough_length(found: Found, curve: Curve, task: Task) -> float:
     cost = kinds[int(model.f)].record.cost + 2 * float(model.free.sum()) + 2
     if model.shape != "single":
         cost += kinds[int(model.g)].record.cost + 1
-    cost += 2 * model.offset + 2 * (task.power[r] != 0) + (task.outer[r].name != "y")
+    cost += 2 * model.offset + 2 * (task.power[r] != 0) + (task.outer[r] is not IDENTITY)
     return length(curve, found.error, cost)
 
 

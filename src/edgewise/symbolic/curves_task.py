@@ -3,54 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import sympy
 import torch
-from sympy import Expr
 from torch import Tensor
 
 from edgewise.symbolic.curves_atoms import Kind
 from edgewise.symbolic.curves_fit import Models, Targets
+from edgewise.symbolic.outer import (
+    IDENTITY,
+    INVERSE,
+    INVERSE_SQUARE,
+    LOG,
+    ROOT,
+    SQUARE,
+    Outer,
+)
 
 _SAMPLES = 200
+_OUTER = (IDENTITY, INVERSE, SQUARE, LOG, ROOT, INVERSE_SQUARE)
 _EXPONENTS = (Fraction(1), Fraction(2), Fraction(-1), Fraction(1, 2))
-
-
-@dataclass(frozen=True)
-class Outer:
-    """T, its slope, its inverse on values and on expressions; for y of one sign only?"""
-
-    name: str
-    forward: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor], Tensor]
-    inverse: Callable[[Tensor], Tensor]
-    expression: Callable[[Expr], Expr]
-    one_sign: bool = True
-
-
-OUTERS = (
-    Outer("y", lambda y: y, torch.ones_like, lambda t: t, lambda e: e, False),
-    Outer(
-        "1/y",
-        torch.reciprocal,
-        lambda y: y.square().reciprocal(),
-        torch.reciprocal,
-        lambda e: 1 / e,
-    ),
-    Outer("y^2", torch.square, lambda y: 2 * y, torch.sqrt, sympy.sqrt),
-    Outer("log y", torch.log, torch.reciprocal, torch.exp, sympy.exp),
-    Outer("sqrt y", torch.sqrt, lambda y: y.rsqrt() / 2, torch.square, lambda e: e**2),
-    Outer(
-        "1/y^2",
-        lambda y: y.square().reciprocal(),
-        lambda y: 2 * y.abs() ** -3,
-        torch.rsqrt,
-        lambda e: 1 / sympy.sqrt(e),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -130,11 +104,12 @@ def task_of(curve: Curve, prefactors: Sequence[float | Fraction]) -> Task | None
         factor = curve.z ** float(s)
         h = curve.y / factor
         level = 3 * curve.noise * math.sqrt(len(curve.z) / curve.rows) / factor.abs()
-        for outer in OUTERS:
-            sign = -1.0 if outer.one_sign and float((curve.w * factor.abs() * h).sum()) < 0 else 1.0
+        for outer in _OUTER:
+            one_sign = outer is not IDENTITY
+            sign = -1.0 if one_sign and float((curve.w * factor.abs() * h).sum()) < 0 else 1.0
             u = sign * h
             usable = u > level
-            if not outer.one_sign:
+            if not one_sign:
                 usable = torch.isfinite(u)
             elif not bool((usable | (u.abs() <= 2 * level)).all()) or float(usable.sum()) < 4:
                 continue

@@ -25,12 +25,14 @@ from edgewise.symbolic.canonical import canonical_edge
 from edgewise.symbolic.compose import exact
 from edgewise.symbolic.evaluate import evaluate, symbol
 from edgewise.symbolic.formula import complexity
+from edgewise.symbolic.outer import IDENTITY, LOG, POSITIVE_INVERSE, ROOT, SQUARE
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.suggest import suggest
 
 _POWERS = (-3, -2, -1, sympy.Rational(-1, 2), sympy.Rational(1, 2), 1, 2, 3)
 _PAIR_INPUTS = 12  # products and quotients are tried for at most this many inputs
 _TERMS_MAX = 400
+_OUTER = (IDENTITY, LOG, POSITIVE_INVERSE, SQUARE, ROOT)
 
 
 @dataclass(frozen=True)
@@ -40,29 +42,6 @@ class Proposal:
     expression: Expr
     error: float
     origin: str
-
-
-@dataclass(frozen=True)
-class _Transform:
-    """T on targets and its inverse on expressions; ``fits``: where T and its inverse are sound."""
-
-    name: str
-    forward: Callable[[Tensor], Tensor]
-    inverse: Callable[[Expr], Expr]
-    fits: Callable[[Tensor], bool]
-
-
-def _one_sign(y: Tensor) -> bool:
-    return bool((y > 0).all())
-
-
-_TRANSFORMS = (
-    _Transform("y", lambda y: y, lambda e: e, lambda y: True),
-    _Transform("log y", torch.log, sympy.exp, _one_sign),
-    _Transform("1/y", torch.reciprocal, lambda e: 1 / e, _one_sign),
-    _Transform("y^2", torch.square, sympy.sqrt, _one_sign),
-    _Transform("sqrt y", torch.sqrt, lambda e: e**2, _one_sign),
-)
 
 
 @torch.no_grad()
@@ -83,12 +62,12 @@ def propose(
     y = sign * y
     found: list[tuple[Expr, str]] = []
     found += _power_laws(x, y, names)
-    for transform in _TRANSFORMS:
-        if expired() or not transform.fits(y):
+    for outer in _OUTER:
+        if expired() or not bool(outer.sound(y)):
             continue
-        t = transform.forward(y)
+        t = outer.forward(y)
         for expression, origin in _terms(x, t, names) + _curves(x, t, names, lib, expired):
-            found.append((transform.inverse(expression), f"{transform.name}: {origin}"))
+            found.append((outer.inverse(expression), f"{outer.name}: {origin}"))
     proposals = []
     for expression, origin in found:
         expression = expression if sign > 0 else -expression
@@ -114,7 +93,7 @@ def _diverse(proposals: list[Proposal], top: int) -> list[Proposal]:
 def _power_laws(x: Tensor, y: Tensor, names: Sequence[str]) -> list[tuple[Expr, str]]:
     """c prod x_i^p_i by least squares in logarithms, for positive targets and inputs."""
     positive = (x > 0).all(0)
-    if not _one_sign(y) or not bool(positive.any()):
+    if not bool((y > 0).all()) or not bool(positive.any()):
         return []
     used = positive.nonzero()[:, 0].tolist()
     A = torch.cat([x[:, used].log(), x.new_ones(len(x), 1)], dim=1)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.exponents import Groups, rounded
+from edgewise.symbolic.outer import Outer, transformed
 from edgewise.symbolic.reduce import Start, monomial
-from edgewise.symbolic.splits import OUTER, Outer
+from edgewise.symbolic.splits import OUTER
 
 _TERMS, _DEGREES = 70, (1, 2, 3)
 # Terms that P may have in the end.
@@ -55,18 +56,14 @@ def _polynomial(
     before = replace(groups, q=tuple(0 if i in rest else q for i, q in enumerate(groups.q)))
     factor = before.factor(x)
     y = begun.y / factor
-    sign = -1.0 if bool((y < 0).all()) else 1.0
-    if not bool(torch.isfinite(y).all()) or not outer.sound(sign * y):
-        return []
-    t = outer.forward(sign * y)
-    scale = table.root * factor.abs() / outer.slope(sign * y).abs().clamp_min(1e-300)
-    if not bool(torch.isfinite(t).all() and torch.isfinite(scale).all()):
+    target = transformed(outer, y, table.root * factor.abs())
+    if target is None or not bool(torch.isfinite(y).all()):
         return []
     powers = [
         chosen for d in range(degree + 1) for chosen in combinations_with_replacement(rest, d)
     ]
     A = torch.stack([x[:, list(chosen)].prod(1) for chosen in powers], dim=1)
-    kept, c, error = _needed(A * scale[:, None], t * scale)
+    kept, c, error = _needed(A * target.scale[:, None], target.t * target.scale)
     error = error / table.size
     if not kept or len(kept) > _TERMS_MOST:
         return []
@@ -75,7 +72,7 @@ def _polynomial(
         for k, value in zip(kept, c, strict=True)
     ]
     whole: Expr = (
-        sign * monomial(symbols, before.q, before.signed) * outer.inverse(sympy.Add(*terms))
+        target.sign * monomial(symbols, before.q, before.signed) * outer.inverse(sympy.Add(*terms))
     )
     N = len(table.y)
     bits = N * math.log2(math.hypot(error, _ROUNDING)) + 0.5 * len(kept) * math.log2(N)

@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import sympy
 import torch
-from sympy import Expr
 from torch import Tensor
 
 from edgewise.symbolic.groups import bspline, products
+from edgewise.symbolic.outer import (
+    EXP,
+    IDENTITY,
+    INVERSE_SQUARE,
+    LOG,
+    POSITIVE_INVERSE,
+    ROOT,
+    SIN,
+    SQUARE,
+    TAN,
+    Transformed,
+    transformed,
+    within,
+)
 
 ROWS = 2500
 _STEPS = 15
@@ -29,37 +41,17 @@ MAY_LEAVE, EXACT = 1.35, (3e-5, 3e-5, 1e-3)
 _BITS = 5.0
 
 
-@dataclass(frozen=True)
-class Outer:
-    """T, its slope, its inverse on expressions, and the targets on which it is sound."""
-
-    name: str
-    forward: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor], Tensor]
-    inverse: Callable[[Expr], Expr]
-    sound: Callable[[Tensor], bool]
-
-
-def _one_sign(y: Tensor) -> bool:
-    return bool((y > 0).all())
-
-
+# In the order of what they cost; exp, sin and tan with ranges of their own.
 OUTER = (
-    Outer("y", lambda y: y, torch.ones_like, lambda e: e, lambda y: True),
-    Outer("1/y", torch.reciprocal, lambda y: -(y**-2), lambda e: 1 / e, _one_sign),
-    Outer("y^2", torch.square, lambda y: 2 * y, sympy.sqrt, _one_sign),
-    Outer("1/y^2", lambda y: y**-2, lambda y: -2 * y**-3, lambda e: 1 / sympy.sqrt(e), _one_sign),
-    Outer("log y", torch.log, torch.reciprocal, sympy.exp, _one_sign),
-    Outer("sqrt y", torch.sqrt, lambda y: 0.5 * y**-0.5, lambda e: e**2, _one_sign),
-    Outer("exp y", torch.exp, torch.exp, sympy.log, lambda y: bool((y.abs() < 20).all())),
-    Outer("sin y", torch.sin, torch.cos, sympy.asin, lambda y: bool((y.abs() < 1.5708).all())),
-    Outer(
-        "tan y",
-        torch.tan,
-        lambda y: torch.cos(y) ** -2,
-        sympy.atan,
-        lambda y: bool((y.abs() < 1.57).all()),
-    ),
+    IDENTITY,
+    POSITIVE_INVERSE,
+    SQUARE,
+    INVERSE_SQUARE,
+    LOG,
+    ROOT,
+    replace(EXP, sound=within(20.0)),
+    replace(SIN, sound=within(1.5708)),
+    replace(TAN, sound=within(1.57)),
 )
 
 
@@ -67,7 +59,7 @@ OUTER = (
 class Split:
     """T(y) = A(b) phi(a) + B(b): values on the rows, and the error relative to y's weighted size."""
 
-    outer: Outer
+    target: Transformed
     a: int
     phi: Tensor
     error: float
@@ -96,24 +88,20 @@ def splits(
     alone = [basis(z[:, a : a + 1], GRIDS[1]) for a in range(r)]
     rest = [basis(without(z, a), GRIDS[r - 1]) for a in range(r)]
     found: list[tuple[float, int, Split]] = []
-    sign = -1.0 if bool((y < 0).all()) else 1.0
     for place, outer in enumerate(OUTER):
         if expired():
             break
-        if not outer.sound(sign * y):
-            continue
-        t, slope = outer.forward(sign * y), outer.slope(sign * y)
-        scale = root / slope.abs().clamp_min(1e-300)
-        if not bool(torch.isfinite(t).all() and torch.isfinite(scale).all()):
+        target = transformed(outer, y, root)
+        if target is None:
             continue
         for a in range(r):
             if expired():
                 break
-            phi, left = _split(t, scale, z[:, a], alone[a], rest[a])
+            phi, left = _split(target, z[:, a], alone[a], rest[a])
             error = left / float((y * root).norm())
             if error <= max(MAY_LEAVE * floor, EXACT[r - 1]):
                 bits = len(y) * math.log2(max(error, EXACT[0])) + _BITS * place
-                found.append((bits, len(found), Split(outer, a, phi, error)))
+                found.append((bits, len(found), Split(target, a, phi, error)))
     return [split for _, _, split in sorted(found, key=lambda entry: entry[:2])]
 
 
@@ -122,13 +110,13 @@ def without(z: Tensor, a: int) -> Tensor:
     return torch.cat([z[:, :a], z[:, a + 1 :]], dim=1)
 
 
-def _split(t: Tensor, scale: Tensor, a: Tensor, Ba: Tensor, Bb: Tensor) -> tuple[Tensor, float]:
+def _split(target: Transformed, a: Tensor, Ba: Tensor, Bb: Tensor) -> tuple[Tensor, float]:
     """phi (N,) and the norm of the weighted residual."""
-    target = t * scale
+    weighted = target.t * target.scale
     best: tuple[Tensor, float] | None = None
     for start in _starts(a):
         c = torch.linalg.lstsq(Ba, start[:, None], driver="gelsd").solution
-        phi, loss = _gauss_newton(c[:, 0], target, scale, Ba, Bb)
+        phi, loss = _gauss_newton(c[:, 0], weighted, target.scale, Ba, Bb)
         if best is None or loss < best[1]:
             best = (phi, loss)
     assert best is not None

@@ -123,10 +123,8 @@ def explain_split(
 ) -> Iterator[Proposal]:
     """Formulas of a split, the simplest and most precise first."""
     rows = rows.first(ROWS)
-    sign = -1.0 if bool((rows.y < 0).all()) else 1.0
-    outer = split.outer
-    t = outer.forward(sign * rows.y)
-    scale = rows.root / outer.slope(sign * rows.y).abs().clamp_min(1e-300)
+    outer, sign = split.target.outer, split.target.sign
+    t, scale = split.target.t, split.target.scale
     a, b = rows.z[:, split.a : split.a + 1], without(rows.z, split.a)
     kept = tuple(s for k, s in enumerate(rows.symbols) if k != split.a)
     whole = Rows(b, t, scale, kept, split.error)

@@ -25,10 +25,11 @@ from torch import Tensor
 
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.evaluate import symbol
+from edgewise.symbolic.outer import Outer
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.trees_bank import Bank, affinely_different
 from edgewise.symbolic.trees_fit import BITS, EXACT, MANY, Fitted, Fitter, Table, best, polished
-from edgewise.symbolic.trees_goals import Goals, Outer, outers, pair_goals, target
+from edgewise.symbolic.trees_goals import Goals, outers, pair_goals, target
 from edgewise.symbolic.trees_match import (
     EXACT_ROWS,
     LeastSquares,

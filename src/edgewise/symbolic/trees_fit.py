@@ -84,7 +84,7 @@ class Fitted:
             _number(c) * e for c, e in zip(self.constants, [*terms, sympy.S.One], strict=True) if c
         ]
         expression = self.match.form.expression(sympy.Add(*parts), e1)
-        return Proposal(expression, self.error, f"trees: {self.match.form.outer.name or 'y'}")
+        return Proposal(expression, self.error, f"trees: {self.match.form.outer.name}")
 
 
 class Fitter:

@@ -7,121 +7,49 @@ measured in y: a row of z weighs (dy/dz)^2 times what the row weighs.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import sympy
 import torch
 from sympy import Expr
 from torch import Tensor
 
-_HALF_PI = math.pi / 2
-
-
-@dataclass(frozen=True)
-class Outer:
-    """An invertible map: forward v -> z, slope |dz/dv| at v, inverse z -> v and on expressions.
-
-    sound: for v (n, P), the rows of v on which the inverse is the one that was meant.
-    needs: primitives that the map and its inverse write.
-    """
-
-    name: str
-    forward: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor], Tensor]
-    undo: Callable[[Tensor], Tensor]
-    inverse: Callable[[Expr], Expr]
-    sound: Callable[[Tensor], Tensor]
-    needs: str = ""
-
-
-def _always(v: Tensor) -> Tensor:
-    return v.amax(-1) == v.amax(-1)
-
-
-def _positive(v: Tensor) -> Tensor:
-    return v.amin(-1) > 0
-
-
-def _negative(v: Tensor) -> Tensor:
-    return v.amax(-1) < 0
-
-
-def _nonzero(v: Tensor) -> Tensor:
-    return v.abs().amin(-1) > 0
-
-
-def _within(most: float) -> Callable[[Tensor], Tensor]:
-    return lambda v: v.abs().amax(-1) < most
-
-
-def _cosine_range(v: Tensor) -> Tensor:
-    return (v.amin(-1) > 0) & (v.amax(-1) < math.pi)
-
-
-_ID = Outer("", lambda v: v, torch.ones_like, lambda z: z, lambda e: e, _always)
-_INVERSE = Outer(
-    "1/x", torch.reciprocal, lambda v: v.square().reciprocal(), torch.reciprocal,
-    lambda e: 1 / e, _nonzero,
-)  # fmt: skip
-_SQUARE = Outer(
-    "x^2", torch.square, lambda v: 2 * v.abs(), torch.sqrt, sympy.sqrt, _positive, "sqrt"
+from edgewise.symbolic.outer import (
+    ARCSIN,
+    ARCTANH,
+    COS,
+    EXP,
+    IDENTITY,
+    INVERSE,
+    INVERSE_SQUARE,
+    LOG,
+    MINUS_LOG,
+    MINUS_SQUARE,
+    ROOT,
+    SIN,
+    SQUARE,
+    TAN,
+    Outer,
 )
-_MINUS_SQUARE = Outer(
-    "-x^2", torch.square, lambda v: 2 * v.abs(), lambda z: -torch.sqrt(z),
-    lambda e: -sympy.sqrt(e), _negative, "sqrt",
-)  # fmt: skip
-_INVERSE_SQUARE = Outer(
-    "1/x^2", lambda v: v ** (-2.0), lambda v: 2 * v.abs() ** -3.0, torch.rsqrt,
-    lambda e: 1 / sympy.sqrt(e), _positive, "sqrt",
-)  # fmt: skip
-_ROOT = Outer("sqrt", torch.sqrt, lambda v: 0.5 / v.sqrt(), torch.square, lambda e: e**2, _positive)
-_LOG = Outer("log", torch.log, torch.reciprocal, torch.exp, sympy.exp, _positive, "exp")
-_MINUS_LOG = Outer(
-    "log(-x)", lambda v: torch.log(-v), lambda v: -v.reciprocal(), lambda z: -torch.exp(z),
-    lambda e: -sympy.exp(e), _negative, "exp",
-)  # fmt: skip
-_EXP = Outer("exp", torch.exp, torch.exp, torch.log, sympy.log, _within(12.0), "log")
-_ARCSIN = Outer(
-    "arcsin", torch.arcsin, lambda v: (1 - v * v).clamp_min(1e-9).rsqrt(), torch.sin, sympy.sin,
-    _within(1.0), "sin",
-)  # fmt: skip
-_SIN = Outer(
-    "sin", torch.sin, lambda v: torch.cos(v).abs(), torch.arcsin, sympy.asin,
-    _within(_HALF_PI), "arcsin",
-)  # fmt: skip
-_COS = Outer(
-    "cos", torch.cos, lambda v: torch.sin(v).abs(), torch.arccos, sympy.acos,
-    _cosine_range, "arccos",
-)  # fmt: skip
-_TAN = Outer(
-    "tan", torch.tan, lambda v: torch.cos(v).square().reciprocal(), torch.arctan, sympy.atan,
-    _within(_HALF_PI), "arctan",
-)  # fmt: skip
-_ARCTANH = Outer(
-    "arctanh", torch.arctanh, lambda v: (1 - v * v).reciprocal(), torch.tanh, sympy.tanh,
-    _within(1.0), "tanh",
-)  # fmt: skip
 
 SINGLE = (
-    _ID, _INVERSE, _SQUARE, _MINUS_SQUARE, _INVERSE_SQUARE, _ROOT, _LOG, _MINUS_LOG, _EXP, _ARCSIN,
-    _SIN, _COS, _TAN, _ARCTANH,
+    IDENTITY, INVERSE, SQUARE, MINUS_SQUARE, INVERSE_SQUARE, ROOT, LOG, MINUS_LOG, EXP, ARCSIN,
+    SIN, COS, TAN, ARCTANH,
 )  # fmt: skip
-_INSIDE = (_ID, _INVERSE, _SQUARE, _LOG, _ROOT, _ARCSIN, _INVERSE_SQUARE, _EXP)
+_INSIDE = (IDENTITY, INVERSE, SQUARE, LOG, ROOT, ARCSIN, INVERSE_SQUARE, EXP)
 
 # (T, op, inner maps U): which forms are looked up. v = T(y) op e1, y = T^-1(U^-1(c e2 + d) op^-1 e1).
 _PLAN: tuple[tuple[Outer, str, tuple[Outer, ...]], ...] = (
-    (_ID, "*", _INSIDE),
-    (_ID, "/", _INSIDE),
-    (_ID, "-", (_ID, _INVERSE, _SQUARE, _LOG, _MINUS_SQUARE)),
-    (_ID, "+", (_ID, _INVERSE, _SQUARE, _LOG)),
-    *((T, op, (_ID, _INVERSE)) for T in (_SQUARE, _MINUS_SQUARE, _LOG, _SIN, _COS, _TAN, _EXP)
+    (IDENTITY, "*", _INSIDE),
+    (IDENTITY, "/", _INSIDE),
+    (IDENTITY, "-", (IDENTITY, INVERSE, SQUARE, LOG, MINUS_SQUARE)),
+    (IDENTITY, "+", (IDENTITY, INVERSE, SQUARE, LOG)),
+    *((T, op, (IDENTITY, INVERSE)) for T in (SQUARE, MINUS_SQUARE, LOG, SIN, COS, TAN, EXP)
       for op in "*/"),
-    *((T, op, (_ID, _SQUARE) if T is _INVERSE else (_ID,))
-      for T in (_INVERSE, _SQUARE, _LOG, _SIN, _TAN, _EXP) for op in "-+"),
+    *((T, op, (IDENTITY, SQUARE) if T is INVERSE else (IDENTITY,))
+      for T in (INVERSE, SQUARE, LOG, SIN, TAN, EXP) for op in "-+"),
 )  # fmt: skip
-_CORE = ((_ID, "*", (_ID, _INVERSE)), (_ID, "/", (_ID, _INVERSE)))
+_CORE = ((IDENTITY, "*", (IDENTITY, INVERSE)), (IDENTITY, "/", (IDENTITY, INVERSE)))
 
 
 @dataclass(frozen=True)
@@ -130,7 +58,12 @@ class Form:
 
     outer: Outer
     op: str = ""
-    inner: Outer = _ID
+    inner: Outer = IDENTITY
+
+    @property
+    def maps(self) -> int:
+        """How many maps it writes."""
+        return (self.outer is not IDENTITY) + (self.inner is not IDENTITY)
 
     def expression(self, affine: Expr, e1: Expr | None) -> Expr:
         """y for c e2 + d and the tree e1."""

@@ -61,7 +61,7 @@ class Lookup:
                 tree = int(self.trees[near[hit]])
                 e1 = None if goals.trees is None else int(goals.trees[hit])
                 cost = int(self.cost[tree]) + (0 if e1 is None else int(self.cost[e1]) + 1)
-                cost += (goals.form.outer.name != "") + (goals.form.inner.name != "")
+                cost += goals.form.maps
                 found.append(Match(goals.form, e1, (tree,), 0.0, cost))
         return found
 
@@ -98,7 +98,7 @@ class LeastSquares:
         # a tree that the weights make constant explains nothing
         explained.div_(variance.clamp_min_(1e-8 * w.amax(1, keepdim=True)))
         loss = explained.neg_().add_(szz).clamp_min_(0).div_(total)
-        extra = (goals.form.outer.name != "") + (goals.form.inner.name != "")
+        extra = goals.form.maps
         own = torch.full((len(z),), extra)
         if goals.trees is not None:
             own = own + self.all_cost[goals.trees[good]] + 1
@@ -183,7 +183,7 @@ def _kept(
     for score, loss, n, first, second in sorted(found)[:k]:
         if math.isfinite(score):
             tree, form = keep(first, second), goals[n].form
-            cost = int(bank.cost[tree]) + (form.outer.name != "")
+            cost = int(bank.cost[tree]) + form.maps
             matches.append(Match(form, None, (tree,), loss, cost))
     return matches
 
@@ -243,7 +243,7 @@ def best_terms(
     found = sorted(found, key=lambda f: f[0])[:k]
     found += [_third(A, first, t, _columns(values, torch.tensor(f[2]), root)[0], f[2],
                      scale, noise2, f1) for f in found]  # fmt: skip
-    extra = goals.form.outer.name != ""
+    extra = goals.form.maps
     return [
         Match(goals.form, None, tuple(chosen), loss, int(cost[chosen].sum()) + len(chosen) + extra)
         for _, loss, chosen in found

@@ -19,12 +19,14 @@ from torch import Tensor
 
 from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.evaluate import evaluate, symbol
+from edgewise.symbolic.outer import EXP, IDENTITY, INVERSE_SQUARE, LOG, SQUARE, Outer
 from edgewise.symbolic.trees_fit import Table
-from edgewise.symbolic.trees_goals import Outer, target
+from edgewise.symbolic.trees_goals import target
 
 _ABOVE, _BELOW = 3, 2  # degrees of P and Q
 _TERMS_MOST = 8
 _EXACT_ROWS = 400
+_OUTER = (IDENTITY, SQUARE, EXP, LOG, INVERSE_SQUARE)
 _ROUNDING = 1e-20  # of the target's squares
 
 
@@ -36,13 +38,13 @@ def quotients(table: Table, sound: Sequence[Outer]) -> list[Proposal]:
     found = []
     rows = table.first(_EXACT_ROWS)
     for T in sound:
-        if T.name not in ("", "x^2", "exp", "log", "1/x^2"):
+        if T not in _OUTER:
             continue
         expression = _quotient(rows, T)
         if expression is not None:
             expression = T.inverse(expression)
             error = table.error(evaluate(expression, columns))
-            found.append(Proposal(expression, error, f"trees: quotient, {T.name or 'y'}"))
+            found.append(Proposal(expression, error, f"trees: quotient, {T.name}"))
     return found
 
 
