@@ -192,6 +192,8 @@ def _search(
             offer(rewrite.without_negligible(form, lambda e: evaluate(e, points)))
             for rule in _RULES:
                 left = deadline - time.monotonic()
+                if left < 0.02:
+                    return
                 with contextlib.suppress(_OutOfTime, *_REFUSALS), _limit(max(left / 6, 0.02)):
                     offer(_apply(rule, form))
 
