@@ -10,7 +10,7 @@ from torch import Tensor
 
 from edgewise.symbolic.exponents import Groups, rounded
 from edgewise.symbolic.group_search import no_group, one_group, two_groups
-from edgewise.symbolic.groups import bspline, misfit, tabulate
+from edgewise.symbolic.groups import bspline, fitted, misfit, precision, relative, tabulate
 
 CURVES = {
     "exp": lambda z: torch.exp(-0.3 * z),
@@ -83,10 +83,31 @@ def test_noise_does_not_hide_a_group(noise):
     y = y + noise * y.square().mean().sqrt() * torch.randn(
         len(y), generator=draw, dtype=torch.float64
     )
-    table = tabulate(x, y, share=1.0)
+    table = tabulate(x, y, relative(y, share=1.0))
     fit = one_group(table, lambda: False)
     (found,) = rounded(table, fit, most=1)
     assert same_groups(found, [1, 0, 0, 0], [0, 1, 1, -1])
+
+
+def test_standard_errors_are_those_of_noise_that_does_not_grow_with_the_target():
+    x = 9 * rows(1, 6, 600) - 8
+    truth = x[:, 0] ** 2
+    draw, squares = torch.Generator().manual_seed(0), []
+    for _ in range(400):
+        y = truth + 5 * torch.randn(len(x), generator=draw, dtype=torch.float64)
+        table = tabulate(x, y, relative(truth))
+        fit = no_group(table)
+        squares.append(float((fit.q[0] - 2).square() * precision(table, fit)[0, 0]))
+    # a mean of 400 squares of unit variance: 1 +- 0.07
+    assert 0.75 < sum(squares) / len(squares) < 1.25
+
+
+def test_fitted_values_are_those_of_the_law():
+    x = rows(3, 8)
+    y = x[:, 0] * torch.cos(x[:, 1] * x[:, 2])
+    table = tabulate(x, y)
+    fit = one_group(table, lambda: False)
+    assert float((fitted(table, fit) - y).abs().max()) < 1e-2 * float(y.abs().max())
 
 
 def test_two_groups_span_what_the_law_depends_on():

@@ -24,6 +24,8 @@ from edgewise.kernels.bspline.pieces import even_pieces
 # Rows with small targets count relative to their value, down to this share of the rms.
 _SHARE = 0.1
 _RIDGE = 1e-8
+# Below this error what a fit leaves is not noise alone.
+_CLOSE = 1e-3
 _STEPS, _TRIES = 40, 6
 
 
@@ -78,22 +80,21 @@ class GroupFit:
         return N * math.log2(math.hypot(self.error, floor)) + 0.5 * self.parameters * math.log2(N)
 
 
-def tabulate(
-    x: Tensor,
-    y: Tensor,
-    weight: Tensor | None = None,
-    share: float = _SHARE,
-    signs: bool = True,
-) -> Table:
-    """Rows x (N, n), y (N,) prepared: small targets weighed relative to their value. signs: whether
-    signs of columns that tell y's sign go into the factor."""
+def relative(size: Tensor, weight: Tensor | None = None, share: float = _SHARE) -> Tensor:
+    """Square roots of weights (N,): errors count relative to ``size`` (N,), down to a share of its rms.
+    weight: (N,), taken in."""
+    root = (size.square() + share**2 * size.square().mean()).rsqrt()
+    return root if weight is None else root * weight.sqrt()
+
+
+def tabulate(x: Tensor, y: Tensor, root: Tensor | None = None, signs: bool = True) -> Table:
+    """Rows x (N, n), y (N,) prepared. root: `relative(y)` by default. signs: whether signs of columns
+    that tell y's sign go into the factor."""
     size = x.abs()
     logs = torch.maximum(size, 1e-6 * size.amax(0)).clamp_min(1e-300).log()
-    rms = float(y.square().mean().sqrt())
-    root = (y.square() + (share * rms) ** 2).rsqrt()
-    root = root if weight is None else root * weight.sqrt()
     odd = _odd_columns(x, y) if signs else torch.zeros(x.shape[1], dtype=torch.bool)
-    return Table(logs - logs.mean(0), x, y * torch.where(odd, x.sign(), 1.0).prod(1), root, odd)
+    y_signed = y * torch.where(odd, x.sign(), 1.0).prod(1)
+    return Table(logs - logs.mean(0), x, y_signed, relative(y) if root is None else root, odd)
 
 
 def _odd_columns(x: Tensor, y: Tensor) -> Tensor:
@@ -250,11 +251,27 @@ def misfit(table: Table, axes: Sequence[Axis], q: Tensor, p: Tensor, grid: int) 
     return _evaluate(table, axes, q, p, grid, slopes=False).loss
 
 
+def fitted(table: Table, fit: GroupFit) -> Tensor:
+    """The fit's values (N,) of the target as the table has it."""
+    state = _evaluate(table, fit.axes, fit.q, fit.p, fit.grid, slopes=False)
+    return table.y - state.r / table.root
+
+
 def precision(table: Table, fit: GroupFit) -> Tensor:
-    """J^T J / sigma^2: the inverse covariance of the free exponents."""
+    """The inverse covariance of the free exponents: H M^-1 H with H = J^T J, M = sum_b r_b^2 J_b J_b^T.
+
+    Errors relative to the target are larger where it is small and noise is not, so that their size
+    is taken row by row (H. White, *A heteroskedasticity-consistent covariance matrix estimator*,
+    1980). Where the fit is that close, what is left are the splines' own errors: H / sigma^2.
+    """
     state = _evaluate(table, fit.axes, fit.q, fit.p, fit.grid)
     spare = max(fit.rows - fit.parameters, 1)
-    return state.J.T @ state.J / max(state.loss / spare, 1e-300)
+    H = state.J.T @ state.J
+    if fit.error < _CLOSE:
+        return H / max(state.loss / spare, 1e-300)
+    scores = state.J * state.r[:, None]
+    M = scores.T @ scores * (fit.rows / spare)
+    return H @ torch.linalg.pinv(M, rtol=1e-10, hermitian=True) @ H
 
 
 def refine(

@@ -19,7 +19,15 @@ from torch import Tensor
 
 from edgewise.symbolic.exponents import Groups, rounded
 from edgewise.symbolic.group_search import no_group, one_group, three_groups, two_groups
-from edgewise.symbolic.groups import GroupFit, Table, misfit, refine, tabulate
+from edgewise.symbolic.groups import (
+    GroupFit,
+    Table,
+    fitted,
+    misfit,
+    refine,
+    relative,
+    tabulate,
+)
 
 _ROWS = 1000
 # Rows and grids of the final fits with so many groups.
@@ -112,7 +120,6 @@ class Start:
     y: Tensor
     weight: Tensor | None
     table: Table
-    share: float
     zero: GroupFit
     one: GroupFit
 
@@ -134,9 +141,9 @@ def start(
     expired: Callable[[], bool] = lambda: False,
 ) -> Start:
     """Fits of y (N,) with no group of columns, and with one. weight (N,)."""
-    table, share = _weighed(columns, y, weight, expired)
+    table = _weighed(columns, y, weight, expired)
     one = _refined(table, one_group(table.first(_ROWS), expired), expired)
-    return Start(columns, y, weight, table, share, no_group(table), one)
+    return Start(columns, y, weight, table, no_group(table), one)
 
 
 def reductions(
@@ -185,7 +192,7 @@ def _reductions(
     tell("groups of columns: two")
     found = [zero, one, _two(one, expired)]
     if bool(begun.table.odd.any()):
-        plain = tabulate(columns.x, begun.y, begun.weight, begun.share, signs=False)
+        plain = tabulate(columns.x, begun.y, begun.table.root, signs=False)
         first = one_group(plain.first(_ROWS), expired)
         found.append(_two(_entry(first, columns, plain), expired))
     if min(found, key=_bits) is not simple:  # else what is left is noise
@@ -206,7 +213,7 @@ def _more(
     if least > _SPLINES:
         tell("groups of columns: merged")
         for merged in _merges(begun, expired):
-            table = tabulate(merged.x, begun.y, begun.weight, begun.share)
+            table = tabulate(merged.x, begun.y, begun.table.root)
             fit = _refined(table, one_group(table.first(_ROWS), expired), expired)
             more.append(_entry(fit, merged, table))
             if fit.error < _CERTAIN or expired():
@@ -241,14 +248,17 @@ def _three(entry: _Entry, expired: Callable[[], bool]) -> _Entry:
 
 def _weighed(
     columns: Columns, y: Tensor, weight: Tensor | None, expired: Callable[[], bool]
-) -> tuple[Table, float]:
-    """The table whose small targets count as much as their noise allows, and that share."""
-    table = tabulate(columns.x, y, weight)
-    few = table.first(_ROWS)
-    error = one_group(few, expired).error
+) -> Table:
+    """The table whose small targets count as much as their noise allows.
+
+    Sizes are those of a fit: weights by the rows' own would favour each row that noise makes small.
+    """
+    table = tabulate(columns.x, y, relative(y, weight))
+    fit = one_group(table.first(_ROWS), expired)
     # a rough fit or noise: its error in y is about that of the weighted rows
-    share = min(max(3 * error, 0.1), 1.0)
-    return tabulate(columns.x, y, weight, share), share
+    share = min(max(3 * fit.error, 0.1), 1.0)
+    table = replace(table, root=relative(y, weight, share))
+    return replace(table, root=relative(fitted(table, fit), weight, share))
 
 
 def _refined(table: Table, fit: GroupFit, expired: Callable[[], bool]) -> GroupFit:
@@ -264,7 +274,7 @@ def _rounded(entry: _Entry) -> Iterator[Reduction]:
 
 def _merges(begun: Start, expired: Callable[[], bool]) -> Iterator[Columns]:
     """Columns with two merged, and again two of these, as long as that explains the rows better."""
-    y, weight = begun.y[:_ROWS], None if begun.weight is None else begun.weight[:_ROWS]
+    y, root = begun.y[:_ROWS], begun.table.root[:_ROWS]
     current, error, fit = begun.columns, begun.one.error, begun.one
     for _ in range(len(current.expressions) - 1):
         trials: list[tuple[float, int, Columns, GroupFit]] = []
@@ -274,7 +284,7 @@ def _merges(begun: Start, expired: Callable[[], bool]) -> Iterator[Columns]:
                 if expired():
                     return
                 merged = current.merged(i, j, kind)
-                again = one_group(tabulate(merged.x[:_ROWS], y, weight, begun.share), expired)
+                again = one_group(tabulate(merged.x[:_ROWS], y, root), expired)
                 trials.append((again.error, len(trials), merged, again))
         if not trials:
             return
