@@ -2,7 +2,7 @@
 
     python benchmarks/symbolic.py [--rivals PYTHON] [--limit 60] [--noise 0,0.001,0.01,0.1]
     python benchmarks/symbolic.py --only I.6.2a,I.16.6 --seeds 0-2
-    python benchmarks/symbolic.py --table [--fronts]
+    python benchmarks/symbolic.py --table [--fronts | --markdown]
     python benchmarks/symbolic.py --short
 
 Data: the 100 Feynman equations on their stated ranges, variables named x0, x1, ...; 75 % of the
@@ -32,6 +32,7 @@ from itertools import product
 from pathlib import Path
 
 from edgewise.workers import Worker
+from symbolic_markdown import markdown
 from symbolic_problems import SHORT, problems
 from symbolic_results import add, identity, judged_alike, made_alike, read
 from symbolic_runs import Method, judged, measured, methods
@@ -44,8 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = parsed(arguments)
     if given.table:
         runs = chosen(list(read(given.results).values()), given)
-        print(by_equation(runs, given.fronts))
-        print(summary(runs))
+        if given.markdown:
+            print(markdown(runs, problems()))
+        else:
+            print(by_equation(runs, given.fronts))
+            print(summary(runs))
         return 0
     known = methods(given.rivals)
     missing = [name for name in given.methods or () if name not in known]
@@ -152,6 +156,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--fronts", action="store_true", help="print every formula of the fronts, and notes"
     )
+    parser.add_argument("--markdown", action="store_true", help="with --table: as the docs have it")
     parser.add_argument("--only", type=words, metavar="NAME,...", help="these equations")
     parser.add_argument("--methods", type=words, metavar="NAME,...", help="default: all there are")
     parser.add_argument("--rivals", metavar="PYTHON", help="interpreter that has the rivals")
