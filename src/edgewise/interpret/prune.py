@@ -162,14 +162,14 @@ def _nodes_subset(old: Nodes, kept: Tensor, sums: Tensor) -> Nodes:
 @torch.no_grad()
 def _cut(layer: KANLayer, outputs: Tensor, inputs: Tensor) -> None:
     """Keep the given rows and columns of a layer, in place."""
-    for name in ("coef", "scale_base", "scale_spline", "symbolic_affine"):
+    for name in ("scale_base", "scale_spline", "symbolic_affine"):
         old = getattr(layer, name)
         part = old[outputs][:, inputs].detach().clone()
         setattr(layer, name, torch.nn.Parameter(part, requires_grad=old.requires_grad))
     for name in ("mask", "symbolic_code"):
         setattr(layer, name, getattr(layer, name)[outputs][:, inputs].clone())
-    for name, tensor in layer.basis_tensors.items():
-        setattr(layer, name, tensor[inputs].clone())
+    tensors = {name: tensor[inputs].clone() for name, tensor in layer.basis_tensors.items()}
+    layer.set_basis(layer.basis, tensors, layer.coef[outputs][:, inputs])
     layer.out_features, layer.in_features = len(outputs), len(inputs)
 
 

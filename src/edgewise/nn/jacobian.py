@@ -2,7 +2,8 @@
 
 With S_bo = dy_b/du_bo at a sum u_o of a layer and f_bi the features of its input i, the derivative
 with respect to the weight of feature k on edge (o, i) is S_bo f_bik: no autograd graph a sample.
-Symbolic edges c f(a x + b) + d give the columns c f' x, c f', f and 1, times S_bo.
+Symbolic edges c f(a x + b) + d give the columns c f' x, c f', f and 1, times S_bo. For the shapes of
+an input's functions see ``nn.shapes``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from edgewise.kernels.residual import RESIDUALS
 from edgewise.nn.layer import EdgeFunction, KANLayer
 from edgewise.nn.network import Network
 from edgewise.nn.nodes import Nodes
+from edgewise.nn.shapes import fill_shape_columns
 
 Edges = tuple[Tensor, Tensor]
 
@@ -27,12 +29,13 @@ class LayerLayout:
     """Where the free parameters of one layer and its nodes stand: theta[start:stop].
 
     splines, symbols: edge indices (o, i), (E,) each; functions: those on the symbolic edges, which
-    stand together where they share one.
+    stand together where they share one; shaped: the inputs (I',) whose trained shapes count.
     """
 
     splines: Edges
     symbols: Edges
     functions: tuple[tuple[EdgeFunction, slice], ...]
+    shaped: Tensor
     start: int
     stop: int
 
@@ -42,8 +45,8 @@ class Layout:
     """Where each free parameter of a network stands in one vector theta (P,).
 
     Order a layer: the K+1 weights (coef, scale_base) of each spline edge, [a, b, c, d] of each
-    symbolic edge, then the nodes' trainable affine maps. w_s is held: it only rescales coef. Masked
-    edges are left out.
+    symbolic edge, the basis's trained shapes at the inputs that a spline edge reads, then the nodes'
+    trainable affine maps. w_s is held: it only rescales coef. Masked edges are left out.
     """
 
     layers: tuple[LayerLayout, ...]
@@ -56,9 +59,11 @@ def layout(model: Network) -> Layout:
     for layer, nodes in zip(model.layers, model.nodes, strict=True):
         o, i = (layer.mask != 0).nonzero(as_tuple=True)
         symbols, functions = _symbolic_edges(layer)
+        shaped = (layer.mask != 0).any(0).nonzero()[:, 0]
         stop = start + len(o) * (layer.basis.size + 1) + 4 * len(symbols[0])
+        stop += len(shaped) * sum(shape.shape[1] for shape in layer.shapes.values())
         stop += sum(p.numel() for p in _trainable(nodes))
-        layers.append(LayerLayout((o, i), symbols, functions, start, stop))
+        layers.append(LayerLayout((o, i), symbols, functions, shaped, start, stop))
         start = stop
     return Layout(tuple(layers), start)
 
@@ -85,6 +90,7 @@ def pack(model: Network, at: Layout) -> Tensor:
     for layer, nodes, own in zip(model.layers, model.nodes, at.layers, strict=True):
         edges = torch.cat([layer.coef[own.splines], layer.scale_base[own.splines][:, None]], dim=1)
         parts += [edges.flatten(), layer.symbolic_affine[own.symbols].flatten()]
+        parts += [shape[own.shaped].flatten() for shape in layer.shapes.values()]
         parts += [p.flatten() for p in _trainable(nodes)]
     return torch.cat(parts).detach()
 
@@ -99,6 +105,9 @@ def unpack(model: Network, at: Layout, theta: Tensor) -> None:
         layer.coef[own.splines], layer.scale_base[own.splines] = edges[:, :-1], edges[:, -1]
         start, stop = stop, stop + 4 * len(own.symbols[0])
         layer.symbolic_affine[own.symbols] = theta[start:stop].reshape(-1, 4)
+        for shape in layer.shapes.values():
+            start, stop = stop, stop + len(own.shaped) * shape.shape[1]
+            shape[own.shaped] = theta[start:stop].reshape(-1, shape.shape[1])
         for parameter in _trainable(nodes):
             start, stop = stop, stop + parameter.numel()
             parameter.copy_(theta[start:stop].reshape(parameter.shape))
@@ -135,6 +144,9 @@ def pull_back(model: Network, at: Layout, passes: list[LayerPass], S: Tensor, J:
         split = own.start + len(own.splines[0]) * (layer.basis.size + 1)
         _spline_columns(layer, own, values, S, J[:, :, own.start : split])
         _symbol_columns(layer, own, values, S, J[:, :, split:])
+        fill_shape_columns(
+            layer, own.shaped, values.x, S, J[:, :, split + 4 * len(own.symbols[0]) :]
+        )
         if l > 0:
             S = _to_inputs(layer, own, values, S)
 

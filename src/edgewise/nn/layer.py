@@ -40,7 +40,8 @@ class KANLayer(nn.Module):
 
     Parameters: ``coef`` (O, I, K), ``scale_base`` w_b (O, I), ``scale_spline`` w_s (O, I),
     ``symbolic_affine`` (O, I, 4) with [a, b, c, d]. Buffers: ``mask`` (O, I), ``symbolic_code``
-    (O, I) where n > 0 stands for ``primitives[n - 1]``, and the basis's tensors (``grid``).
+    (O, I) where n > 0 stands for ``primitives[n - 1]``, and the basis's tensors (``grid``); those
+    that ``basis.shape_names`` lists, rows of numbers an input, are parameters.
 
     basis: a family's name or a Basis. base: "silu", "identity" or "zero". start: "noise", "glorot" or
     "power", see ``nn.starts``. noise: the size of the curves at the start "noise", for splines the
@@ -78,7 +79,10 @@ class KANLayer(nn.Module):
         self.primitives: tuple[EdgeFunction, ...] = ()
         factory: dict[str, Any] = {"dtype": dtype or torch.get_default_dtype(), "device": device}
         for name, tensor in self.basis.tensors(in_features, **factory).items():
-            self.register_buffer(name, tensor)
+            if name in self.basis.shape_names:
+                self.register_parameter(name, nn.Parameter(tensor))
+            else:
+                self.register_buffer(name, tensor)
         O, I, K = out_features, in_features, self.basis.size
         self.coef = nn.Parameter(torch.empty(O, I, K, **factory))
         self.scale_base = nn.Parameter(torch.empty(O, I, **factory))
@@ -91,10 +95,15 @@ class KANLayer(nn.Module):
     def reset_parameters(
         self, noise: float = 0.1, generator: torch.Generator | None = None
     ) -> None:
-        """Draw the start anew: coef and w_b as ``start`` says, w_s = 1."""
+        """Draw the start anew: coef and w_b as ``start`` says, w_s = 1, the basis's own shapes."""
         if self.coef.is_meta:
             return  # nothing to draw into
         with torch.no_grad():
+            if self.shapes:
+                factory = {"dtype": self.coef.dtype, "device": self.coef.device}
+                first = self.basis.tensors(self.in_features, **factory)
+                for name, shape in self.shapes.items():
+                    shape.copy_(first[name])
             STARTS[self.start](self, noise, generator)
             self.scale_spline.fill_(1.0)
             self.symbolic_affine.zero_()
@@ -103,6 +112,12 @@ class KANLayer(nn.Module):
     def basis_tensors(self) -> dict[str, Tensor]:
         """The basis's tensors held by this layer."""
         return {name: getattr(self, name) for name in self.basis.tensor_names}
+
+    @property
+    def shapes(self) -> dict[str, nn.Parameter]:
+        """Those of the basis's tensors that training moves, (I, P) each; none for most families."""
+        held = {name: getattr(self, name) for name in self.basis.shape_names}
+        return {name: shape for name, shape in held.items() if shape.requires_grad}
 
     @property
     def live(self) -> Tensor:
@@ -197,13 +212,16 @@ class KANLayer(nn.Module):
     def set_basis(self, basis: Basis, tensors: dict[str, Tensor], coef: Tensor) -> None:
         """Replace the basis, its tensors and the coefficients, in place."""
         self.basis = basis
-        for name, tensor in tensors.items():
-            setattr(self, name, tensor)
-        if coef.shape == self.coef.shape:
-            with torch.no_grad():
-                self.coef.copy_(coef)
-        else:
-            self.coef = nn.Parameter(coef.detach().clone(), requires_grad=self.coef.requires_grad)
+        for name, tensor in {**tensors, "coef": coef}.items():
+            old = getattr(self, name)
+            if not isinstance(old, nn.Parameter):
+                setattr(self, name, tensor)
+            elif tensor.shape == old.shape:
+                with torch.no_grad():
+                    old.copy_(tensor)
+            else:
+                new = nn.Parameter(tensor.detach().clone(), requires_grad=old.requires_grad)
+                setattr(self, name, new)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *others: Any) -> None:
         codes = state.get(f"{prefix}symbolic_code")

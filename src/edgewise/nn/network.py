@@ -105,11 +105,14 @@ class Network(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Trainable numbers: K + 2 a spline edge, 4 a symbolic one, and the affine maps."""
+        """Trainable numbers: K + 2 a spline edge, 4 a symbolic one, the shapes of the functions of each
+        input that splines read, and the affine maps."""
         count = sum(p.numel() for n in self.nodes for p in n.parameters() if p.requires_grad)
         for layer in self.layers:
             splines = int((layer.mask != 0).sum())
             count += splines * (layer.basis.size + 2) + 4 * int((layer.symbolic_code != 0).sum())
+            read = int((layer.mask != 0).any(0).sum())
+            count += read * sum(shape.shape[1] for shape in layer.shapes.values())
         return count
 
     def checked(self, x: Tensor) -> Tensor:
