@@ -1,8 +1,23 @@
 """Layers and networks as ordinary torch modules."""
 
+from edgewise.nn.channels import update_grids
+from edgewise.nn.conv import KANConv1d, KANConv2d, KANConv3d
+from edgewise.nn.conv_transpose import KANConvTranspose1d, KANConvTranspose2d, KANConvTranspose3d
 from edgewise.nn.layer import KANLayer
 from edgewise.nn.network import Network
 from edgewise.nn.nodes import Nodes
 from edgewise.nn.trace import Trace
 
-__all__ = ["KANLayer", "Network", "Nodes", "Trace"]
+__all__ = [
+    "KANConv1d",
+    "KANConv2d",
+    "KANConv3d",
+    "KANConvTranspose1d",
+    "KANConvTranspose2d",
+    "KANConvTranspose3d",
+    "KANLayer",
+    "Network",
+    "Nodes",
+    "Trace",
+    "update_grids",
+]
