@@ -6,12 +6,48 @@ import inspect
 from typing import Any
 
 from edgewise.bases.base import Basis, curves, moved
+from edgewise.bases.bernstein import Bernstein
 from edgewise.bases.bspline import BSpline
+from edgewise.bases.fourier import Fourier
+from edgewise.bases.polynomials import Chebyshev, Gegenbauer, Hermite, Jacobi, Legendre
+from edgewise.bases.ranged import Ranged
+from edgewise.bases.rbf import RSWAF, GaussianRBF
 from edgewise.errors import InputError
 
-FAMILIES: dict[str, type[Basis]] = {BSpline.family: BSpline}
+# the order in which docs and tables show them
+_KNOWN: tuple[type[Basis], ...] = (
+    BSpline,
+    GaussianRBF,
+    RSWAF,
+    Chebyshev,
+    Jacobi,
+    Legendre,
+    Gegenbauer,
+    Hermite,
+    Bernstein,
+    Fourier,
+)
+FAMILIES: dict[str, type[Basis]] = {known.family: known for known in _KNOWN}
 
-__all__ = ["FAMILIES", "BSpline", "Basis", "curves", "from_dict", "make", "moved"]
+__all__ = [
+    "FAMILIES",
+    "RSWAF",
+    "BSpline",
+    "Basis",
+    "Bernstein",
+    "Chebyshev",
+    "Fourier",
+    "GaussianRBF",
+    "Gegenbauer",
+    "Hermite",
+    "Jacobi",
+    "Legendre",
+    "Ranged",
+    "curves",
+    "from_dict",
+    "make",
+    "moved",
+]
 
 
 def make(basis: str | Basis, **options: Any) -> Basis:

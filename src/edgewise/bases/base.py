@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -136,6 +137,13 @@ class Basis(ABC):
         solved = torch.linalg.solve_triangular(R, right, upper=True)
         return solved.permute(2, 0, 1).contiguous()
 
+    def extended(
+        self, tensors: Tensors, coef: Tensor, target: Basis, target_tensors: Tensors
+    ) -> Tensor | None:
+        """Coefficients (O, I, K') of the same curves in ``target``, where they follow from those
+        here without a fit; else None."""
+        return None
+
 
 def curves(features: Tensor, coef: Tensor) -> Tensor:
     """Every edge's curve: features (B, I, K), coef (O, I, K) -> (B, O, I)."""
@@ -148,9 +156,12 @@ def moved(
 ) -> Tensor:
     """Coefficients (O, I, K') of the same curves on another grid or size of the family.
 
-    Exact to rounding when the new functions span the old ones (refinement by subdivision);
-    otherwise the least-squares fit at the new basis's design points.
+    Exact to rounding when the new functions span the old ones (a larger family of polynomials,
+    refinement by subdivision); otherwise the least-squares fit at the new basis's design points.
     """
+    exact = basis.extended(tensors, coef, target, target_tensors)
+    if exact is not None:
+        return exact
     points = target.design_points(target_tensors)
     values = curves(basis.features(points, tensors), coef)
     return target.project(points, values, target_tensors)
@@ -162,3 +173,14 @@ def check_count(name: str, value: int, least: int, most: int | None = None) -> N
     if not fits or (most is not None and value > most):
         limit = f"an integer >= {least}" if most is None else f"an integer from {least} to {most}"
         raise InputError(f"{name} is {value!r}; expected {limit}.")
+
+
+def interval(limits: Sequence[float]) -> tuple[float, float]:
+    """The range as two floats, or an InputError."""
+    try:
+        lower, upper = (float(limit) for limit in limits)
+        if -math.inf < lower < upper < math.inf:
+            return lower, upper
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"range is {limits!r}; expected (lower, upper), finite and lower < upper.")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from edgewise.bases.base import Basis, Tensors, check_count
+from edgewise.bases.base import Basis, Tensors, check_count, interval
 from edgewise.errors import InputError
 from edgewise.kernels.bspline import ops, plain
 from edgewise.kernels.bspline.contract import Spline
@@ -46,7 +44,7 @@ class BSpline(Basis):
     def __post_init__(self) -> None:
         check_count("grid", self.grid, 1)
         check_count("degree", self.degree, 1, 5)
-        object.__setattr__(self, "range", _pair(self.range))
+        object.__setattr__(self, "range", interval(self.range))
         if not 0.0 <= self.grid_eps <= 1.0:
             raise InputError(f"grid_eps is {self.grid_eps}; expected a number from 0 to 1.")
         even = self.grid_eps == 1.0
@@ -148,17 +146,6 @@ class BSpline(Basis):
             "extrapolation": self.extrapolation,
             "grid_eps": self.grid_eps,
         }
-
-
-def _pair(limits: Sequence[float]) -> tuple[float, float]:
-    """The range as two floats, or an InputError."""
-    try:
-        lower, upper = (float(limit) for limit in limits)
-        if -math.inf < lower < upper < math.inf:
-            return lower, upper
-    except (TypeError, ValueError):
-        pass
-    raise InputError(f"range is {limits!r}; expected (lower, upper), finite and lower < upper.")
 
 
 def _spread(knots: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgewise.bases.base import Basis, Tensors, check_count
-from edgewise.errors import InputError
+from edgewise.bases.base import Basis, Tensors, check_count, interval
+from edgewise.kernels import native
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,15 @@ class Ranged(Basis):
 
     tensor_names: ClassVar[tuple[str, ...]] = ("limits",)
     outside: ClassVar[str] = "linear"
-    # the least ``grid``
-    least: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        check_count("grid", self.grid, self.least)
+        check_count("grid", self.grid, 1)
         object.__setattr__(self, "range", interval(self.range))
+
+    @property
+    def follows(self) -> bool:
+        """Whether the functions move with the limits."""
+        return True
 
     @abstractmethod
     def unit(self, z: Tensor, shapes: Tensors, order: int) -> Tensor:
@@ -54,23 +57,37 @@ class Ranged(Basis):
         return {"limits": torch.tensor(self.range, **factory).repeat(in_features, 1)}
 
     def features(self, x: Tensor, tensors: Tensors, order: int = 0) -> Tensor:
+        learnt = any(tensor.requires_grad for tensor in tensors.values())
+        if torch.is_grad_enabled() and x.requires_grad and not learnt and native.eager(x):
+            return _Features.apply(x, self, order, tuple(tensors), *tensors.values())
+        return self.evaluated(x, tensors, order)
+
+    def evaluated(self, x: Tensor, tensors: Tensors, order: int) -> Tensor:
+        """``features`` by torch's own operations."""
+        z, rate = self.placed(x, tensors)
+        if self.outside == "own":
+            values = self.unit(z, tensors, order)
+        else:
+            values = self._straight_outside(z, tensors, order)
+        return values if order == 0 else values * rate[:, None] ** order
+
+    def placed(self, x: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
+        """z (B, I) and dz/dx (I,)."""
         lower, upper = self.range_of(tensors)
         # each difference is exact near its end, so that the ends are -1 and 1 to the bit
-        z = ((x - lower) - (upper - x)) / (upper - lower)
-        rate = (2 / (upper - lower))[:, None] ** order
-        if self.outside == "own":
-            return self.unit(z, tensors, order) * rate
+        return ((x - lower) - (upper - x)) / (upper - lower), 2 / (upper - lower)
+
+    def _straight_outside(self, z: Tensor, tensors: Tensors, order: int) -> Tensor:
         end = z.clamp(-1.0, 1.0)
         values = self.unit(end, tensors, order)
-        if order == 0:
-            one = torch.ones_like(lower)
-            first, last = self.unit(-one, tensors, 1), self.unit(one, tensors, 1)
-            beyond = z - end
-            under, over = beyond.clamp_max(0.0), beyond.clamp_min(0.0)
-            return values + under[..., None] * first + over[..., None] * last
+        if order == 1 or (z.is_cpu and native.eager(z) and bool((z == end).all())):
+            return values
         if order > 1:
-            values = torch.where((z.abs() > 1.0)[..., None], 0.0, values)
-        return values * rate
+            return torch.where((z.abs() > 1.0)[..., None], 0.0, values)
+        one, beyond = torch.ones_like(self.range_of(tensors)[0]), z - end
+        first, last = self.unit(-one, tensors, 1), self.unit(one, tensors, 1)
+        under, over = beyond.clamp_max(0.0), beyond.clamp_min(0.0)
+        return values + under[..., None] * first + over[..., None] * last
 
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
         return tensors["limits"][:, 0], tensors["limits"][:, 1]
@@ -91,33 +108,71 @@ class Ranged(Basis):
         """The same ranges and shapes."""
         return dict(tensors)
 
+    def extended(
+        self, tensors: Tensors, coef: Tensor, target: Basis, target_tensors: Tensors
+    ) -> Tensor | None:
+        if not isinstance(target, type(self)) or target.grid < self.grid:
+            return None
+        bound = tensors if self.follows else self.shape_names
+        same = all(torch.equal(tensors[name], target_tensors[name]) for name in bound)
+        alike = replace(target, grid=self.grid, range=self.range) == self
+        return self.lifted(coef, target) if same and alike else None
+
+    def lifted(self, coef: Tensor, larger: Self) -> Tensor | None:
+        """Coefficients of the same curves in the family of a larger ``grid``, on the same tensors;
+        None where it does not hold them."""
+        return None
+
     def design_points(self, tensors: Tensors) -> Tensor:
         """The 2K Chebyshev points of each range."""
         lower, upper = self.range_of(tensors)
+        return (lower + upper) / 2 + (upper - lower) / 2 * self.design(lower)[:, None]
+
+    def design(self, like: Tensor) -> Tensor:
+        """The design points on [-1, 1]."""
         N = 2 * self.size
-        angles = (torch.arange(N, dtype=lower.dtype, device=lower.device) + 0.5) * (math.pi / N)
-        return (lower + upper) / 2 - (upper - lower) / 2 * torch.cos(angles)[:, None]
+        places = torch.arange(N, dtype=like.dtype, device=like.device) + 0.5
+        return -torch.cos(places * (math.pi / N))
 
     def roughness(self, **factory: Any) -> Tensor:
         """R_kl = integral of B_k'' B_l'' over [-1, 1], by Gauss-Legendre."""
         nodes, weights = np.polynomial.legendre.leggauss(4 * self.size + 32)
-        z = torch.from_numpy(nodes)[:, None]
-        shapes = self.tensors(1, dtype=torch.float64)
-        bends = self.unit(z, shapes, 2)[:, 0].detach() * torch.from_numpy(weights).sqrt()[:, None]
+        shapes = {name: t.detach() for name, t in self.tensors(1, dtype=torch.float64).items()}
+        bends = self.unit(torch.from_numpy(nodes)[:, None], shapes, 2)[:, 0]
+        bends = bends * torch.from_numpy(weights).sqrt()[:, None]
         R = bends.T @ bends
         return ((R + R.T) / 2).to(**factory)
+
+    def project(self, points: Tensor, values: Tensor, tensors: Tensors) -> Tensor:
+        """By singular values: functions that nearly depend on one another share a curve evenly."""
+        A = self.features(points, tensors).transpose(0, 1)  # (I, N, K)
+        solved = torch.linalg.pinv(A, rtol=torch.finfo(A.dtype).eps) @ values.permute(2, 0, 1)
+        return solved.permute(2, 0, 1).contiguous()
 
     def to_dict(self) -> dict[str, Any]:
         options = {part.name: getattr(self, part.name) for part in fields(self) if part.init}
         return {"family": self.family} | options | {"range": list(self.range)}
 
 
-def interval(limits: Sequence[float]) -> tuple[float, float]:
-    """The range as two floats, or an InputError."""
-    try:
-        lower, upper = (float(limit) for limit in limits)
-        if -math.inf < lower < upper < math.inf:
-            return lower, upper
-    except (TypeError, ValueError):
-        pass
-    raise InputError(f"range is {limits!r}; expected (lower, upper), finite and lower < upper.")
+class _Features(torch.autograd.Function):
+    """``evaluated``, whose gradient is the features of the next order instead of a tape."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, basis: Ranged, order: int, names: Sequence[str], *tensors: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(x, *tensors)
+        ctx.basis, ctx.order, ctx.names = basis, order, names
+        return basis.evaluated(x, dict(zip(names, tensors, strict=True)), order)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, *tensors = ctx.saved_tensors
+        own = dict(zip(ctx.names, tensors, strict=True))
+        slopes = ctx.basis.features(x, own, ctx.order + 1)
+        return (gradients[0] * slopes).sum(-1), None, None, None, *(None for _ in tensors)
+
+
+def stacked(rows: Sequence[Tensor]) -> Tensor:
+    """K tensors (..., I) as (..., I, K), in memory (..., K, I), which is how they come."""
+    return torch.stack(list(rows), dim=-2).mT

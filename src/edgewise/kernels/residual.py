@@ -40,7 +40,10 @@ def mixed(
     not lower its precision.
     """
     with full_precision(x):
-        y = features.flatten(1) @ (coef * scale[..., None]).flatten(1).T
+        if features.mT.is_contiguous():  # (B, K, I) in memory
+            y = features.mT.flatten(1) @ (coef.mT * scale[:, None]).flatten(1).T
+        else:
+            y = features.flatten(1) @ (coef * scale[..., None]).flatten(1).T
         if residual == "zero":
             return y
         return y + RESIDUALS[residual][0](x) @ scale_base.T
