@@ -22,7 +22,7 @@ from edgewise.symbolic.simplify import simplify
 from edgewise.symbolic.snap import snap_constants
 
 _SEARCH_ROWS, _FINAL_ROWS = 1000, 20_000
-_SIMPLIFY_SECONDS = 3.0
+_SIMPLIFY_SECONDS = 1.5
 _EXPONENT_MAX = 1000
 
 

@@ -1,7 +1,8 @@
 """Formulas for curves and surfaces: a curve is recognised, a surface is split into curves.
 
 A split T(y) = A(b) phi(a) + B(b) gives a formula when phi is recognised, and then A and B. Where b are
-two columns, A and B are surfaces, and split again. What does not split is searched among small trees.
+two columns, A and B are surfaces, and split again. What does not split is searched among small trees. Under
+noise a short quotient of polynomials comes before all, so many splits look alike there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from edgewise.symbolic.direct import Proposal
 from edgewise.symbolic.evaluate import evaluate
 from edgewise.symbolic.formula import complexity
 from edgewise.symbolic.primitives import Primitive
+from edgewise.symbolic.rationals import rationals
 from edgewise.symbolic.refit import refit
 from edgewise.symbolic.splits import (
     EXACT,
@@ -100,6 +102,12 @@ def recognise(
             expired=expired,
         )
         return
+    if rows.error > _NOISE:
+        few = rows.first(ROWS)
+        quotients = list(rationals(few.z, few.y, few.root, few.symbols))
+        for found in _polished(quotients, rows, "quotient", expired):
+            if found.error <= MAY_LEAVE * rows.error:
+                yield found
     for split in splits(rows.z, rows.y, rows.root, rows.error, expired)[:_SPLITS]:
         yield from explain_split(split, rows, lib, expired)
     if not expired():
