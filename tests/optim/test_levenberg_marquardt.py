@@ -138,3 +138,20 @@ def test_units_of_the_parameters_do_not_matter():
     plain = LeastSquares(rosenbrock).minimise([-1.2, 1.0], steps=8)
     scaled = LeastSquares(lambda theta: rosenbrock(theta * units)).minimise([-12.0, 1e-2], steps=8)
     torch.testing.assert_close(scaled.theta * units, plain.theta, rtol=1e-6, atol=1e-6)
+
+
+def test_no_step_goes_further_than_its_reach():
+    """A product of two small numbers: the plain first step goes far, and the minimum is near."""
+    goal = torch.exp(-((TIME - 2.5) ** 2))
+    problem = LeastSquares(lambda theta: theta[0] * torch.exp(-((TIME - theta[1]) ** 2)) - goal)
+    reach = torch.tensor([torch.inf, 0.3], dtype=double)
+    path = [torch.tensor([1e-3, 1.0], dtype=double)]
+    problem.minimise(
+        path[0].tolist(), reach=reach, callback=lambda _, theta, __: path.append(theta)
+    )
+    moves = torch.stack(path).diff(dim=0)[:, 1].abs()
+    assert moves.max() <= 0.3 and moves.sum() >= 1.5
+    torch.testing.assert_close(path[-1], torch.tensor([1.0, 2.5], dtype=double), rtol=0, atol=1e-7)
+    free = []
+    problem.minimise(path[0].tolist(), steps=1, callback=lambda _, theta, __: free.append(theta))
+    assert (free[0][1] - 1.0).abs() > 0.3

@@ -8,12 +8,20 @@ sum_k (sum_o S_bo w_oik) dB_k(x_bi)/ds_ip: one (K,) row a sample and input serve
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from edgewise.bases import Basis
 from edgewise.nn.layer import KANLayer
+
+if TYPE_CHECKING:
+    from edgewise.nn.jacobian import Layout
+    from edgewise.nn.network import Network
+
+# Shapes are measured in units of the range: a step of Levenberg-Marquardt moves them no further.
+_REACH = 0.5
 
 
 def shape_slopes(
@@ -53,3 +61,19 @@ def fill_shape_columns(layer: KANLayer, inputs: Tensor, x: Tensor, S: Tensor, J:
         for p, slopes in enumerate(shape_slopes(layer.basis, x, tensors, name)):
             block[..., p] = (pulled * slopes[:, None]).sum(-1)
         start += len(inputs) * P
+
+
+def reach(model: Network, at: Layout) -> Tensor | None:
+    """How far one linearisation of the model holds, parameter by parameter (P,); None: no limit.
+
+    Coefficients enter linearly; a shape's columns are as small as the coefficients of its functions,
+    and a step that only these columns bounded would throw the functions off the range.
+    """
+    if not any(layer.shapes for layer in model.layers):
+        return None
+    limits = torch.full((at.size,), torch.inf, dtype=model.dtype, device=model.device)
+    for layer, own in zip(model.layers, at.layers, strict=True):
+        start = own.start + len(own.splines[0]) * (layer.basis.size + 1) + 4 * len(own.symbols[0])
+        count = len(own.shaped) * sum(shape.shape[1] for shape in layer.shapes.values())
+        limits[start : start + count] = _REACH
+    return limits

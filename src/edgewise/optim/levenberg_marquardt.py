@@ -49,6 +49,7 @@ def minimise(
     tolerance: float = 1e-10,
     patience: int = 5,
     floor: float = 0.0,
+    reach: Tensor | None = None,
     callback: Callable[[int, Tensor, float], bool | None] | None = None,
 ) -> LMResult:
     """Minimise a loss whose curvature is known.
@@ -56,14 +57,16 @@ def minimise(
     linearise(theta) -> (loss, H, g), with H (P, P) positive semi-definite and g (P,).
     loss(theta) -> float; a value that is not finite rejects the trial step.
     Converged when the loss fell by less than ``tolerance`` relatively in each of the last
-    ``patience`` accepted steps, or is at most ``floor``. ``callback(step, theta, loss)`` is called
+    ``patience`` accepted steps, or is at most ``floor``. reach: how far one step may move each
+    parameter (P,), infinity for most: a longer one is refused as one that raises the loss, where
+    the linearisation is known to hold so far only. ``callback(step, theta, loss)`` is called
     after each accepted step and ends the run by returning True.
     """
     value, H, g = linearise(theta)
     small_steps = accepted = 0
     status = "converged" if value <= floor else "steps"
     while status == "steps" and accepted < steps:
-        trial = _descend(H, g, theta, loss, value, damping)
+        trial = _descend(H, g, theta, loss, value, damping, reach)
         if trial is None:
             status = "stalled"
             break
@@ -88,6 +91,7 @@ def _descend(
     loss: Callable[[Tensor], float],
     value: float,
     damping: float,
+    reach: Tensor | None,
 ) -> tuple[Tensor, float] | None:
     """The first step along growing lam that lowers the loss, with the lam to go on from."""
     if not math.isfinite(value) or not bool(torch.isfinite(g).all()):
@@ -95,12 +99,14 @@ def _descend(
     diagonal = H.diagonal()
     # A parameter that no sample touches has a zero column: the floor keeps it where it is.
     D = diagonal.clamp_min(float(diagonal.max()) * 1e-8 + 1e-300)
+    if reach is not None:  # so that lam = 1 is enough for a parameter by itself
+        D = torch.maximum(D, g.abs() / reach)
     damping = max(damping, _LAMBDA_MIN)
     while damping <= _LAMBDA_MAX:
         A = H.clone(memory_format=torch.contiguous_format)
         A.diagonal().add_(damping * D)
         delta = symmetric.solve(A, -g)
-        if delta is not None:
+        if delta is not None and (reach is None or bool((delta.abs() <= reach).all())):
             trial = theta + delta
             trial_value = loss(trial)
             if math.isfinite(trial_value) and trial_value < value:

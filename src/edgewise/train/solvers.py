@@ -13,6 +13,7 @@ from torch import Tensor
 from edgewise.errors import FitError, InputError
 from edgewise.nn import Network
 from edgewise.nn.jacobian import layout, pack, unpack
+from edgewise.nn.shapes import reach
 from edgewise.optim.levenberg_marquardt import minimise
 from edgewise.problems.dataset import Samples
 from edgewise.train.grids import update_grids
@@ -89,6 +90,7 @@ class LevenbergMarquardt:
                 damping=damping,
                 tolerance=self.tolerance,
                 floor=1e-32,
+                reach=reach(model, at),
                 callback=partial(_note, record, function),
             )
             unpack(model, at, result.theta)

@@ -12,6 +12,7 @@ from torch import Tensor
 from edgewise.nn import Network
 from edgewise.nn.edges import edge_std
 from edgewise.nn.jacobian import layout, pack, unpack
+from edgewise.nn.shapes import reach
 from edgewise.optim.levenberg_marquardt import minimise
 from edgewise.problems.dataset import Samples
 from edgewise.train.objective import Objective, SecondOrder
@@ -40,7 +41,12 @@ def eliminate(model: Network, objective: Objective, data: Samples, record: Recor
         model.layers[l].coef[o, i] = 0.0
         model.layers[l].scale_base[o, i] = 0.0
         result = minimise(
-            function.linearise, function.value, pack(model, at), steps=_TRIAL_STEPS, tolerance=1e-4
+            function.linearise,
+            function.value,
+            pack(model, at),
+            steps=_TRIAL_STEPS,
+            tolerance=1e-4,
+            reach=reach(model, at),
         )
         if result.loss < before:
             unpack(model, at, result.theta)
