@@ -1,23 +1,30 @@
 """Layers and networks as ordinary torch modules."""
 
+from edgewise.nn.attention import KANEncoderLayer
 from edgewise.nn.channels import update_grids
 from edgewise.nn.conv import KANConv1d, KANConv2d, KANConv3d
 from edgewise.nn.conv_transpose import KANConvTranspose1d, KANConvTranspose2d, KANConvTranspose3d
+from edgewise.nn.forecast import TKAT
 from edgewise.nn.layer import KANLayer
 from edgewise.nn.network import Network
 from edgewise.nn.nodes import Nodes
+from edgewise.nn.recurrent import TKAN, TKANCell
 from edgewise.nn.trace import Trace
 
 __all__ = [
+    "TKAN",
+    "TKAT",
     "KANConv1d",
     "KANConv2d",
     "KANConv3d",
     "KANConvTranspose1d",
     "KANConvTranspose2d",
     "KANConvTranspose3d",
+    "KANEncoderLayer",
     "KANLayer",
     "Network",
     "Nodes",
+    "TKANCell",
     "Trace",
     "update_grids",
 ]
