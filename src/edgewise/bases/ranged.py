@@ -15,6 +15,9 @@ from torch import Tensor
 from edgewise.bases.base import Basis, Tensors, check_count, interval
 from edgewise.kernels import native
 
+# The squares of a cubic spline's differences: 1, -4, 6, -4, 1, over 4.
+_SPLINE_ROUGHNESS = 70 / 4
+
 
 @dataclass(frozen=True)
 class Ranged(Basis):
@@ -135,13 +138,18 @@ class Ranged(Basis):
         return -torch.cos(places * (math.pi / N))
 
     def roughness(self, **factory: Any) -> Tensor:
-        """R_kl = integral of B_k'' B_l'' over [-1, 1], by Gauss-Legendre."""
+        """R_kl ~ integral of B_k'' B_l'' over [-1, 1], by Gauss-Legendre.
+
+        In units in which the roughest function counts as much as a cubic spline's, 70/4: as they
+        are, the integrals grow as the fourth power of a degree, and a fit would not leave 0.
+        """
         nodes, weights = np.polynomial.legendre.leggauss(4 * self.size + 32)
         shapes = {name: t.detach() for name, t in self.tensors(1, dtype=torch.float64).items()}
         bends = self.unit(torch.from_numpy(nodes)[:, None], shapes, 2)[:, 0]
         bends = bends * torch.from_numpy(weights).sqrt()[:, None]
         R = bends.T @ bends
-        return ((R + R.T) / 2).to(**factory)
+        most = R.diagonal().amax().clamp_min(torch.finfo(R.dtype).tiny)
+        return (_SPLINE_ROUGHNESS / 2 / most * (R + R.T)).to(**factory)
 
     def project(self, points: Tensor, values: Tensor, tensors: Tensors) -> Tensor:
         """By singular values: functions that nearly depend on one another share a curve evenly."""
