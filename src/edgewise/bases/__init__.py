@@ -11,7 +11,9 @@ from edgewise.bases.bspline import BSpline
 from edgewise.bases.fourier import Fourier
 from edgewise.bases.polynomials import Chebyshev, Gegenbauer, Hermite, Jacobi, Legendre
 from edgewise.bases.ranged import Ranged
+from edgewise.bases.rational import Rational
 from edgewise.bases.rbf import RSWAF, GaussianRBF
+from edgewise.bases.wavelet import Wavelet
 from edgewise.errors import InputError
 
 # the order in which docs and tables show them
@@ -26,6 +28,8 @@ _KNOWN: tuple[type[Basis], ...] = (
     Hermite,
     Bernstein,
     Fourier,
+    Wavelet,
+    Rational,
 )
 FAMILIES: dict[str, type[Basis]] = {known.family: known for known in _KNOWN}
 
@@ -43,6 +47,8 @@ __all__ = [
     "Jacobi",
     "Legendre",
     "Ranged",
+    "Rational",
+    "Wavelet",
     "curves",
     "from_dict",
     "make",
