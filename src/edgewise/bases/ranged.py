@@ -72,18 +72,23 @@ class Ranged(Basis):
             values = self.unit(z, tensors, order)
         else:
             values = self._straight_outside(z, tensors, order)
-        return values if order == 0 else values * rate[:, None] ** order
+        return values if order == 0 else product(values, rate[:, None] ** order)
 
     def placed(self, x: Tensor, tensors: Tensors) -> tuple[Tensor, Tensor]:
         """z (B, I) and dz/dx (I,)."""
         lower, upper = self.range_of(tensors)
         # each difference is exact near its end, so that the ends are -1 and 1 to the bit
-        return ((x - lower) - (upper - x)) / (upper - lower), 2 / (upper - lower)
+        z = (x - lower).sub_(upper - x).div_(upper - lower)
+        return z, 2 / (upper - lower)
 
     def _straight_outside(self, z: Tensor, tensors: Tensors, order: int) -> Tensor:
+        if z.is_cpu and z.numel() and native.eager(z):
+            least, most = torch.aminmax(z.detach())
+            if -1.0 <= float(least) and float(most) <= 1.0:
+                return self.unit(z, tensors, order)
         end = z.clamp(-1.0, 1.0)
         values = self.unit(end, tensors, order)
-        if order == 1 or (z.is_cpu and native.eager(z) and bool((z == end).all())):
+        if order == 1:
             return values
         if order > 1:
             return torch.where((z.abs() > 1.0)[..., None], 0.0, values)
@@ -178,9 +183,14 @@ class _Features(torch.autograd.Function):
         x, *tensors = ctx.saved_tensors
         own = dict(zip(ctx.names, tensors, strict=True))
         slopes = ctx.basis.features(x, own, ctx.order + 1)
-        return (gradients[0] * slopes).sum(-1), None, None, None, *(None for _ in tensors)
+        return product(slopes, gradients[0]).sum(-1), None, None, None, *(None for _ in tensors)
 
 
 def stacked(rows: Sequence[Tensor]) -> Tensor:
     """K tensors (..., I) as (..., I, K), in memory (..., K, I), which is how they come."""
     return torch.stack(list(rows), dim=-2).mT
+
+
+def product(a: Tensor, b: Tensor | float) -> Tensor:
+    """a * b for an ``a`` that nobody else reads: in its own memory where no gradient is recorded."""
+    return a * b if torch.is_grad_enabled() else a.mul_(b)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edgewise.bases.base import Tensors
-from edgewise.bases.ranged import Ranged
+from edgewise.bases.ranged import Ranged, product
 from edgewise.bases.squash import polynomial, tanh_factors
 from edgewise.errors import InputError
 
@@ -51,7 +51,7 @@ class Bumps(Ranged):
         centres = torch.arange(-1, self.grid + 2, dtype=z.dtype, device=z.device) / self.width
         v = (z.clamp(-most, most) + 1)[..., None, :] / h - centres[:, None]
         values = self.bump(v, order)
-        return (values if order == 0 else values / h**order).mT
+        return (values if order == 0 else product(values, h**-order)).mT
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,14 @@ class GaussianRBF(Bumps):
     family: ClassVar[str] = "rbf"
 
     def bump(self, v: Tensor, order: int) -> Tensor:
-        value = torch.exp(-v.square())
-        # d^r/dv^r exp(-v^2) = (-1)^r H_r(v) exp(-v^2), H_{r+1} = 2 v H_r - 2 r H_{r-1}
-        before, factor = torch.zeros_like(v), torch.ones_like(v)
-        for r in range(order):
+        value = v.square().neg_().exp_()
+        if order < 2:
+            return value if order == 0 else product(product(value, v), -2.0)
+        # (-1)^r H_r(v) exp(-v^2), H_{r+1} = 2 v H_r - 2 r H_{r-1}
+        before, factor = torch.ones_like(v), -2 * v
+        for r in range(1, order):
             before, factor = factor, -2 * (v * factor + r * before)
-        return value if order == 0 else factor * value
+        return factor * value
 
 
 @dataclass(frozen=True)
@@ -85,5 +87,10 @@ class RSWAF(Bumps):
     family: ClassVar[str] = "rswaf"
 
     def bump(self, v: Tensor, order: int) -> Tensor:
+        # tanh v = 2 s - 1, and 1 - tanh^2 v = 4 s (1 - s)
+        s = torch.sigmoid(2 * v)
+        if order < 2:
+            value = product(torch.addcmul(s, s, s, value=-1), 4.0)
+            return value if order == 0 else product(value, 2 - 4 * s)
         # the derivative of tanh, once more than asked
-        return polynomial(tanh_factors(order + 1)[1], torch.tanh(v))
+        return polynomial(tanh_factors(order + 1)[1], 2 * s - 1)
