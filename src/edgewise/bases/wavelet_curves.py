@@ -64,7 +64,7 @@ def _meyer_window(v: Tensor, order: int) -> list[Tensor]:
     for n in range(order):
         rates = angle[1 : n + 2]
         C, S = [*C, -_product(rates, S, n)], [*S, _product(rates, C, n)]
-    return C[:1] + [torch.where(inside, slope, 0.0) for slope in C[1:]]
+    return [torch.where(t < 1, C[0], 0.0), *(torch.where(inside, slope, 0.0) for slope in C[1:])]
 
 
 def shannon(u: Tensor, order: int = 0) -> Tensor:
