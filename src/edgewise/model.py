@@ -46,27 +46,29 @@ class KAN(Network):
     """A Kolmogorov-Arnold network, from data to formula.
 
     width: nodes a level, as [2, 5, 1]; an entry may be [n_sum, n_mult].
-    grid, k: intervals and degree of the splines (grid may be a list of one number a layer).
-    seed: of the start; no global random state is touched. basis: a family's name or a Basis.
-    base_fun: the residual branch, "silu", "identity" or "zero". mult_arity: factors a product.
-    grid_range: the knots' range before any data are seen. grid_eps: 1 spaces knots uniformly, 0 by
-    the data's quantiles. start: "noise", "glorot" or "power" (``nn.starts``). noise_scale: the size
-    of the curves at the start "noise"; for splines the std of their coefficients. dtype: float64 by
-    default, where the last eight digits are; inputs of any float dtype are taken.
+    basis: a family's name, such as "chebyshev" (`bases.FAMILIES` lists them), or a Basis; or a list of
+    one a layer. grid: its size, for splines the number of intervals, 5 by default; or a list of one a
+    layer. k: degree of the splines, 3 by default. seed: of the start; no global random state is
+    touched. base_fun: the residual branch, "silu", "identity" or "zero". mult_arity: factors a
+    product. grid_range: the edges' range before any data are seen, (-1, 1) by default. grid_eps: 1,
+    the default, spaces knots uniformly, 0 by the data's quantiles. start: "noise", "glorot" or "power"
+    (``nn.starts``). noise_scale: the size of the curves at the start "noise"; for splines the std of
+    their coefficients. dtype: float64 by default, where the last eight digits are; inputs of any float
+    dtype are taken.
     """
 
     def __init__(
         self,
         width: Width,
-        grid: int | Sequence[int] = 5,
-        k: int = 3,
+        grid: int | Sequence[int] | None = None,
+        k: int | None = None,
         *,
         seed: int = 0,
-        basis: str | Basis = "bspline",
+        basis: str | Basis | Sequence[str | Basis] = "bspline",
         base_fun: str = "silu",
         mult_arity: int | Sequence[Sequence[int]] = 2,
-        grid_range: tuple[float, float] = (-1.0, 1.0),
-        grid_eps: float = 1.0,
+        grid_range: tuple[float, float] | None = None,
+        grid_eps: float | None = None,
         start: str = "noise",
         noise_scale: float = 0.1,
         affine_trainable: bool = False,
@@ -76,9 +78,7 @@ class KAN(Network):
         device: torch.device | str | None = None,
     ) -> None:
         layers = len(width) - 1 if not isinstance(width, int) else 0
-        grids = [grid] * layers if isinstance(grid, int) else list(grid)
-        options = {"degree": k, "range": tuple(grid_range), "grid_eps": grid_eps}
-        family = [bases.make(basis, grid=g, **options) for g in grids]
+        family = _families(basis, grid, layers, k=k, grid_range=grid_range, grid_eps=grid_eps)
         generator = torch.Generator(device=device or "cpu").manual_seed(seed)
         super().__init__(
             width,
@@ -132,6 +132,8 @@ class KAN(Network):
         for Adam. lamb: strength of the sparsity penalty (1e-2 is a good first value); lamb_entropy,
         lamb_coef and lamb_coefdiff act in first-order steps only. lr: LBFGS and Adam; batch: Adam.
         grids: sizes to pass through with opt="auto"; the one that predicts held-out rows best stays.
+        loss_fn: None for the mean square, "cross_entropy" for classes (labels 0 .. C-1 or probabilities;
+        the model has C outputs), or a callable (y, target) -> scalar.
         dataset: as ``train.fit`` takes it; a DataLoader gives Adam its batches, which opt="auto" then
         means. A data frame's column names become the model's, unless it has names. The other arguments are
         those of ``train.fit`` and of pykan's ``fit``. Raises InputError for an option that the
@@ -141,6 +143,8 @@ class KAN(Network):
         if loader is not None and opt == "auto":
             opt = "Adam"
         data = self._data(dataset if loader is None else train.all_rows(loader))
+        if isinstance(train.make_loss(loss_fn), train.CrossEntropy):
+            data = train.with_probabilities(data, self.nodes[-1].out_features)
         _check_options(opt, {"lr": lr, "batch": batch, "grids": grids})
         updates = GridUpdates(grid_update_num if update_grid else 0, stop_grid_update_step)
         seed = self.seed if seed is None else seed
@@ -180,6 +184,21 @@ class KAN(Network):
         if self.output_names is None and not _plain(data.output_names, "y"):
             self.output_names = data.output_names
         return fitted.history
+
+    def predict_proba(self, x: Tensor) -> Tensor:
+        """Class probabilities, the softmax of the outputs as scores: x (..., I) -> (..., C)."""
+        with torch.no_grad():
+            scores = self(x)
+        if scores.shape[-1] < 2:
+            raise InputError(
+                "Classes need one output each, two at least; this model has 1. Make it with width "
+                "[..., number of classes] and fit it with loss_fn='cross_entropy'."
+            )
+        return scores.softmax(dim=-1)
+
+    def predict_class(self, x: Tensor) -> Tensor:
+        """The likeliest class, from 0: x (..., I) -> (...,) int64."""
+        return self.predict_proba(x).argmax(dim=-1)
 
     def refine(self, grid: int | list[int]) -> Self:
         """A new model on grids of ``grid`` intervals: the same function when a multiple of the old."""
@@ -389,6 +408,35 @@ class KAN(Network):
             self.data = data
         copy.data = data
         return copy
+
+
+def _families(
+    basis: str | Basis | Sequence[str | Basis],
+    grid: int | Sequence[int] | None,
+    layers: int,
+    k: int | None,
+    grid_range: tuple[float, float] | None,
+    grid_eps: float | None,
+) -> list[Basis]:
+    """A basis a layer, with the options that were given; a Basis has its own."""
+    options = {"degree": k, "range": grid_range, "grid_eps": grid_eps}
+    own = {name: value for name, value in options.items() if value is not None}
+    names = [basis] * layers if isinstance(basis, str | Basis) else list(basis)
+    sizes = list(grid) if isinstance(grid, list | tuple) else [grid] * layers
+    if len(names) != layers or len(sizes) != layers:
+        raise InputError(
+            f"{len(names)} bases and {len(sizes)} grids came for {layers} layers; give one for all, "
+            "or a list of one a layer."
+        )
+    found = []
+    for one, size in zip(names, sizes, strict=True):
+        given = own if size is None else own | {"grid": size}
+        if one != "bspline" and isinstance(one, str) and k is not None:
+            raise InputError(f"k={k} is a degree of splines; the size of {one!r} is grid.")
+        if isinstance(one, Basis) and given:
+            raise InputError(f"{one} has its own {', '.join(given)}; make it with those wanted.")
+        found.append(bases.make(one, **given))
+    return found
 
 
 def _check_options(opt: str, options: dict[str, Any]) -> None:

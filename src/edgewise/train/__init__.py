@@ -1,11 +1,13 @@
 """Training: objectives, penalties, grids and the one fit."""
 
 from edgewise.train.auto import Auto
+from edgewise.train.classes import with_probabilities
 from edgewise.train.fit import Fitted, fit
 from edgewise.train.grids import refine, update_grids
 from edgewise.train.history import History
 from edgewise.train.loader import all_rows
-from edgewise.train.objective import CrossEntropy, MeanSquare, Objective
+from edgewise.train.losses import CrossEntropy, MeanSquare
+from edgewise.train.objective import Objective, make_loss
 from edgewise.train.penalties import EdgeSparsity
 from edgewise.train.recorder import Callback, Recorder
 from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt
@@ -26,6 +28,8 @@ __all__ = [
     "Recorder",
     "all_rows",
     "fit",
+    "make_loss",
     "refine",
     "update_grids",
+    "with_probabilities",
 ]

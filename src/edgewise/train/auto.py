@@ -17,7 +17,8 @@ from edgewise.nn import Network
 from edgewise.nn.jacobian import layout
 from edgewise.problems.dataset import Samples
 from edgewise.train.grids import refine, update_grids
-from edgewise.train.objective import CrossEntropy, MeanSquare, Objective
+from edgewise.train.losses import CrossEntropy, MeanSquare
+from edgewise.train.objective import Objective
 from edgewise.train.recorder import Recorder
 from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt
 from edgewise.train.sparse import eliminate

@@ -14,9 +14,11 @@ from edgewise.errors import FitError, InputError
 from edgewise.nn import Network
 from edgewise.problems.dataset import Dataset, Samples, as_dataset
 from edgewise.train.auto import Auto
+from edgewise.train.classes import one_hot, with_probabilities
 from edgewise.train.history import History
 from edgewise.train.loader import all_rows, batches
-from edgewise.train.objective import Loss, Objective, make_loss
+from edgewise.train.losses import CrossEntropy, Loss
+from edgewise.train.objective import Objective, make_loss
 from edgewise.train.penalties import EdgeSparsity
 from edgewise.train.recorder import Callback, Recorder, Snapshot
 from edgewise.train.scaling import Scaling, check_fit, like
@@ -56,6 +58,8 @@ def fit(
     DataLoader of such batches: Adam, then the default, takes one a step in the loader's order, and
     everything else (targets' scale, grids, history, other solvers) uses all rows of one pass.
     solver: Auto() by default. loss: "mse", "cross_entropy" or a callable (y, target) -> scalar.
+    "cross_entropy" reads the model's C outputs as scores; y is class labels 0 .. C-1, (N,) or (N, 1),
+    or class probabilities (N, C). The history then has train_accuracy and test_accuracy.
     penalty: added to the mean square in units of the target's variance (to other losses as it is).
     patience: stop after so many steps without progress on a share ``validation`` of the training
     rows, and return the best model on them. Test data are only reported.
@@ -72,6 +76,9 @@ def fit(
     dataset = as_dataset(data if loader is None else all_rows(loader))
     chosen = make_loss(loss)
     solver = solver or (Auto() if loader is None else Adam())
+    outputs = model.nodes[-1].out_features
+    if isinstance(chosen, CrossEntropy):
+        dataset = with_probabilities(dataset, outputs)
     check_fit(model, dataset, chosen)
     rows, judge = _judges(like(model, dataset.train), patience, validation)
     scaling = Scaling.of(rows, chosen)
@@ -98,8 +105,11 @@ def fit(
     with bar(progress, getattr(solver, "steps", None)) as record.advance:
         try:
             if loader is not None and isinstance(solver, Adam):
-                drawn = (scaling.samples(like(model, batch)) for batch in batches(loader))
-                solver.run(work, objective, train, record, drawn)
+                drawn = batches(loader)
+                if isinstance(chosen, CrossEntropy):
+                    drawn = (one_hot(batch, outputs) for batch in drawn)
+                scaled = (scaling.samples(like(model, batch)) for batch in drawn)
+                solver.run(work, objective, train, record, scaled)
             else:
                 solver.run(work, objective, train, record)
             status = record.stopped or status

@@ -5,81 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edgewise.bases import BSpline
 from edgewise.errors import InputError
-from edgewise.nn import Network
+from edgewise.nn import KANLayer, Network
 from edgewise.nn.jacobian import Layout, pull_back, run, unpack
+from edgewise.nn.starts import moments
 from edgewise.optim.symmetric import add_gram, mirror
 from edgewise.problems.dataset import Samples
+from edgewise.train.losses import CallableLoss, CrossEntropy, Loss, MeanSquare
 from edgewise.train.penalties import EdgeNorms, EdgeSparsity, edge_norms
 
 # Rows of the Jacobian are made in blocks of at most this many numbers (8 MiB in float64).
 _BLOCK = 1 << 20
 # Weight of the prior of smoothness, in samples; see SecondOrder.
 PRIOR = 4.0
-
-
-class MeanSquare:
-    """Weighted mean over samples and outputs of (y - t)^2; shown as its root."""
-
-    name = "rmse"
-    second_order = True
-
-    def __call__(self, y: Tensor, t: Tensor, share: Tensor) -> Tensor:
-        return (share[:, None] * (y - t).square()).sum() / y.shape[1]
-
-    def residual(self, y: Tensor, t: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """r (B, Y) and A (B, Y, Y) with gradient A'r and curvature A'A in the outputs."""
-        root = ((2.0 / y.shape[1]) * share[:, None]).sqrt().expand_as(y)
-        return root * (y - t), torch.diag_embed(root)
-
-    def shown(self, value: float) -> float:
-        return math.sqrt(max(value, 0.0))
-
-
-class CrossEntropy:
-    """Softmax cross-entropy of outputs (B, Y) as scores; targets (B, Y) are class probabilities."""
-
-    name = "cross_entropy"
-    second_order = True
-
-    def __call__(self, y: Tensor, t: Tensor, share: Tensor) -> Tensor:
-        return -(share[:, None] * t * functional.log_softmax(y, dim=1)).sum()
-
-    def residual(self, y: Tensor, t: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """r (B, Y) and A (B, Y, Y) with gradient A'r and curvature A'A = diag(p) - p p', for p = softmax
-        y: generalised Gauss-Newton. A = diag(sqrt p) - sqrt(p) p', and A'(p - t) / sqrt(p) = p - t."""
-        # a class of no weight would divide 0 by 0
-        p = y.softmax(dim=1).clamp_min(torch.finfo(y.dtype).tiny)
-        root, size = p.sqrt(), share[:, None].sqrt()
-        A = torch.diag_embed(root) - root[:, :, None] * p[:, None, :]
-        return size * (p - t) / root, size[..., None] * A
-
-    def shown(self, value: float) -> float:
-        return value
-
-
-class CallableLoss:
-    """loss(y, t) -> scalar, as torch's loss functions; known only by its gradient."""
-
-    second_order = False
-
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self.function = function
-        self.name = getattr(function, "__name__", type(function).__name__)
-
-    def __call__(self, y: Tensor, t: Tensor, share: Tensor) -> Tensor:
-        return self.function(y, t)
-
-    def shown(self, value: float) -> float:
-        return value
-
-
-Loss = MeanSquare | CrossEntropy | CallableLoss
+# With PRIOR, half the mean square of each term of an edge, over N: as if it were N(0, 1).
+_RIDGE = 1 / 8
+# The roughness of a function over its mean square and the number of functions, at most.
+_ROUGHEST = 64.0
 
 
 def make_loss(loss: str | Loss | Callable[[Tensor, Tensor], Tensor] | None) -> Loss:
@@ -136,9 +85,12 @@ class SecondOrder:
     the norms of the last linearisation, so that both speak of the same function.
 
     A prior of smoothness, ``prior``/N of the current loss times c' R c with the basis's roughness
-    R (for splines: differences of order degree + 1, squared, over 4), weighs about as much as a
-    handful of samples. It holds the coefficients at the ends of a range, which few samples see
-    through tiny basis values, and vanishes with the loss.
+    R (for splines: differences of order degree + 1, squared, over 4; for other families as large at
+    most), weighs about as much as a handful of samples. It holds the coefficients at the ends of a
+    range, which few samples see through tiny basis values, and vanishes with the loss.
+
+    Cross-entropy falls for ever where curves tell all rows' classes: larger scores are always better.
+    There the prior is ``prior``/N times c' R c + the mean squares of each edge's terms over 8.
     """
 
     def __init__(
@@ -155,8 +107,13 @@ class SecondOrder:
         self._prior = 0.0
         # the parts of the objective at the last linearisation
         self.data_loss, self.penalty_value = math.inf, 0.0
-        factory = {"dtype": data.x.dtype, "device": data.x.device}
-        self._roughness = [layer.basis.roughness(**factory) for layer in model.layers]
+        factory: dict[str, Any] = {"dtype": data.x.dtype, "device": data.x.device}
+        self._roughness = [_roughness(layer).to(**factory) for layer in model.layers]
+        self._ridge = (
+            [_mean_squares(layer).to(**factory) for layer in model.layers]
+            if isinstance(objective.loss, CrossEntropy)
+            else []
+        )
         # where each layer's weights (E, F) stand in theta, and F
         self._places = [
             (slice(own.start, own.start + len(own.splines[0]) * F), F)
@@ -193,13 +150,16 @@ class SecondOrder:
         mirror(products)
         H, g = products[:P, :P], products[:P, P].contiguous()
         self.data_loss = total
-        self._prior = self.prior * total
+        self._prior = self.prior * (1.0 if self._ridge else total)
         total += self._smoothness(theta)
         blocks = self._blocks(theta)
         for R, block, (where, _) in zip(self._roughness, blocks, self._places, strict=True):
             factor = 2 * self._prior  # the residual branch, the last feature, is smooth already
             slope = functional.pad(factor * block[:, :-1] @ R, (0, 1))
             _add_edges(H[where, where], g[where], functional.pad(factor * R, (0, 1, 0, 1)), slope)
+        for size, block, (where, _) in zip(self._ridge, blocks, self._places, strict=False):
+            size = 2 * self._prior * _RIDGE * size
+            _add_edges(H[where, where], g[where], torch.diag(size), size * block)
         self._norms, self.penalty_value = self._make_norms(), 0.0
         for norms, block, (where, _) in zip(self._norms, blocks, self._places, strict=False):
             self.penalty_value += norms.value(block)
@@ -207,10 +167,16 @@ class SecondOrder:
         return total + self.penalty_value, H, g
 
     def _smoothness(self, theta: Tensor) -> float:
-        return self._prior * sum(
+        blocks = self._blocks(theta)
+        rough = sum(
             float((block[:, :-1] @ R * block[:, :-1]).sum())
-            for R, block in zip(self._roughness, self._blocks(theta), strict=True)
+            for R, block in zip(self._roughness, blocks, strict=True)
         )
+        large = sum(
+            float((size * block.square()).sum())
+            for size, block in zip(self._ridge, blocks, strict=False)
+        )
+        return self._prior * (rough + _RIDGE * large)
 
     def _make_norms(self) -> list[EdgeNorms]:
         penalty = self.objective.penalty
@@ -225,6 +191,25 @@ class SecondOrder:
 
     def _blocks(self, theta: Tensor) -> list[Tensor]:
         return [theta[where].view(-1, F) for where, F in self._places]
+
+
+def _roughness(layer: KANLayer) -> Tensor:
+    """R (K, K) of the layer's basis, in the splines' unit.
+
+    A spline has R_kk / m0_k of 64 K at most, m0_k the mean of B_k^2. For polynomials it grows with a
+    high power of the degree, and no data could speak against it: R is scaled down to 64 K.
+    """
+    R = layer.basis.roughness(dtype=torch.float64, device=layer.coef.device)
+    if isinstance(layer.basis, BSpline) or not layer.in_features:
+        return R
+    steepest = float((R.diagonal() / moments(layer).values.mean(0).clamp_min(1e-300)).max())
+    return R * min(1.0, _ROUGHEST * layer.basis.size / max(steepest, 1e-300))
+
+
+def _mean_squares(layer: KANLayer) -> Tensor:
+    """Mean squares over the range of each function and of the residual, (K+1,), averaged over inputs."""
+    of = moments(layer)
+    return torch.cat([of.values, of.base[:, None]], dim=1).mean(0)
 
 
 def _add_edges(H: Tensor, g: Tensor, curvature: Tensor, slope: Tensor) -> None:

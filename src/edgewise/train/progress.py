@@ -25,6 +25,7 @@ def bar(wanted: bool, steps: int | None) -> Iterator[Callable[[History], None] |
             test, penalty = history.test_loss[-1], history.penalty[-1]
             text = f"train {history.loss_name} {history.train_loss[-1]:.2e}"
             text += "" if test is None else f"  test {test:.2e}"
+            text += "" if not history.accuracy else f"  accuracy {history.accuracy}"
             text += f"  penalty {penalty:.2e}" if penalty else ""
             shown.update(task, completed=len(history), description=text)
 

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from edgewise.bases import Basis
 from edgewise.nn import KANLayer, Network, Nodes
 from edgewise.problems.dataset import Samples
+from edgewise.train.classes import accuracy
 from edgewise.train.history import History
-from edgewise.train.objective import Objective
+from edgewise.train.losses import CrossEntropy
+from edgewise.train.objective import Objective, shares
 
 Callback = Callable[[Network, History], bool | None]
 
@@ -59,11 +61,12 @@ class Recorder:
         """Note the model after ``steps`` more steps, with its data term and penalty where the
         solver knows them; True asks the solver to stop."""
         objective, history, loss = self.objective, self.history, self.objective.loss
-        if train is None:
-            train = float(objective.data_term(model, self.data))
+        if train is None or isinstance(loss, CrossEntropy):
+            seen = self._measured(model, self.data, "train")
+            train = seen if train is None else train
         if penalty is None:
             penalty = objective.penalty_term(model, self.data)
-        test = None if self.test is None else float(objective.data_term(model, self.test))
+        test = None if self.test is None else self._measured(model, self.test, "test")
         self._steps += steps
         history.step.append(self._steps)
         history.train_loss.append(loss.shown(train) * self.scale)
@@ -82,6 +85,14 @@ class Recorder:
 
     def note(self, text: str) -> None:
         self.history.events.append((self._steps, text))
+
+    def _measured(self, model: Network, samples: Samples, part: str) -> float:
+        """The loss on the samples; of classes the accuracy too, which goes to the history."""
+        y, share, loss = model(samples.x), shares(samples), self.objective.loss
+        if isinstance(loss, CrossEntropy):
+            row = self.history.metrics.setdefault(f"{part}_accuracy", [])
+            row.append(accuracy(y, samples.y, share))
+        return float(loss(y, samples.y, share))
 
     def _keep(self, model: Network, value: float) -> None:
         if self.judge is not None:

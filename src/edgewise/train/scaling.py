@@ -11,7 +11,8 @@ from torch import Tensor
 from edgewise.errors import DataError, FitError, InputError, ShapeError
 from edgewise.nn import KANLayer, Network, Nodes
 from edgewise.problems.dataset import Dataset, Samples
-from edgewise.train.objective import CallableLoss, CrossEntropy, Loss, MeanSquare, shares
+from edgewise.train.losses import CallableLoss, CrossEntropy, Loss, MeanSquare
+from edgewise.train.objective import shares
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,10 @@ def check_fit(model: Network, data: Dataset, loss: Loss) -> None:
     I, O = model.layers[0].in_features, model.nodes[-1].out_features
     x, y = data.train.x, data.train.y
     if x.shape[1] != I or y.shape[1] != O:
+        labels = " Class labels need loss='cross_entropy'." if y.shape[1] == 1 < O else ""
         raise ShapeError(
             f"The data have {x.shape[1]} inputs and {y.shape[1]} outputs; the model has {I} and "
-            f"{O}. Make the model with width [{x.shape[1]}, ..., {y.shape[1]}]."
+            f"{O}. Make the model with width [{x.shape[1]}, ..., {y.shape[1]}].{labels}"
         )
     if isinstance(loss, CallableLoss) and data.train.weight is not None:
         raise InputError(
@@ -116,8 +118,9 @@ def check_fit(model: Network, data: Dataset, loss: Loss) -> None:
             raise InputError("cross_entropy needs one output a class, two classes at least; got 1.")
         if bool((y < 0).any() | ((y.sum(1) - 1).abs() > 1e-5).any()):
             raise DataError(
-                "cross_entropy takes class probabilities: targets >= 0 that sum to 1 in each row, "
-                "as torch.nn.functional.one_hot(classes).double()."
+                "cross_entropy takes labels, one column of whole numbers from 0, or class "
+                "probabilities: targets >= 0 that sum to 1 in each row, as "
+                "torch.nn.functional.one_hot(classes).double()."
             )
 
 
