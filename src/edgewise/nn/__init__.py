@@ -1,6 +1,7 @@
 """Layers and networks as ordinary torch modules."""
 
 from edgewise.nn.attention import KANEncoderLayer
+from edgewise.nn.blocks import KANBlock, stack
 from edgewise.nn.channels import update_grids
 from edgewise.nn.conv import KANConv1d, KANConv2d, KANConv3d
 from edgewise.nn.conv_transpose import KANConvTranspose1d, KANConvTranspose2d, KANConvTranspose3d
@@ -8,12 +9,18 @@ from edgewise.nn.forecast import TKAT
 from edgewise.nn.layer import KANLayer
 from edgewise.nn.network import Network
 from edgewise.nn.nodes import Nodes
+from edgewise.nn.rational import GRKAN, GroupRational
 from edgewise.nn.recurrent import TKAN, TKANCell
 from edgewise.nn.trace import Trace
+from edgewise.nn.wavelet import EdgeWavelets
 
 __all__ = [
+    "GRKAN",
     "TKAN",
     "TKAT",
+    "EdgeWavelets",
+    "GroupRational",
+    "KANBlock",
     "KANConv1d",
     "KANConv2d",
     "KANConv3d",
@@ -26,5 +33,6 @@ __all__ = [
     "Nodes",
     "TKANCell",
     "Trace",
+    "stack",
     "update_grids",
 ]
