@@ -57,8 +57,6 @@ def edge_layer(conv, channels, outputs, weight):
     tensors = {name: t.detach()[channels] for name, t in conv.basis_tensors.items()}
     layer.set_basis(conv.basis, tensors, weight[..., :K])
     with torch.no_grad():
-        for name, tensor in tensors.items():
-            getattr(layer, name).copy_(tensor)
         layer.scale_base.zero_()
         if conv.base != "zero":
             layer.scale_base.copy_(weight[..., K])

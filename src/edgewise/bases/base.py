@@ -42,6 +42,10 @@ class Basis(ABC):
     def features(self, x: Tensor, tensors: Tensors, order: int = 0) -> Tensor:
         """B_k^(order)(x): (B, I) -> (B, I, K)."""
 
+    def expand(self, x: Tensor, tensors: Tensors) -> Tensor:
+        """``features`` of the values, for callers with very many samples: a kernel's where there is one."""
+        return self.features(x, tensors)
+
     def mix(
         self,
         x: Tensor,

@@ -61,6 +61,9 @@ class BSpline(Basis):
     def features(self, x: Tensor, tensors: Tensors, order: int = 0) -> Tensor:
         return plain.features(x, tensors["grid"], order, self.spline)
 
+    def expand(self, x: Tensor, tensors: Tensors) -> Tensor:
+        return ops.features(x, tensors["grid"], self.spline)
+
     def mix(
         self,
         x: Tensor,

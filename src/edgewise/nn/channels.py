@@ -42,6 +42,7 @@ class Kernels(nn.Module):
         bias: bool,
         basis: str | Basis,
         base: str,
+        noise: float,
         generator: torch.Generator | None,
         dtype: torch.dtype | None,
         device: torch.device | str | None,
@@ -66,7 +67,7 @@ class Kernels(nn.Module):
         self.register_parameter(
             "bias", nn.Parameter(torch.zeros(out_channels, **factory)) if bias else None
         )
-        self.reset_parameters(generator)
+        self.reset_parameters(noise, generator)
 
     def _hold(self, name: str, tensor: Tensor) -> None:
         if name in self.basis.shape_names:
@@ -101,19 +102,28 @@ class Kernels(nn.Module):
         """The inverse of ``_edges``."""
 
     @torch.no_grad()
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+    def reset_parameters(
+        self, noise: float = 0.1, generator: torch.Generator | None = None
+    ) -> None:
         """Draw the start anew: normal weights, so that variance passes the layer; bias 0.
 
-        Values spread evenly over a channel's range, of variance h^2/3, come out with this variance, half
-        of it from the curves and half from b; functions share theirs by 1/(m0_k + m1_k), the means of
-        B_k^2 and (h B_k')^2 over the range, as in ``edgewise.nn.starts``.
+        Values spread evenly over a channel's range, of variance h^2/3, come out with this variance. The
+        curves' share of the standard deviation is ``noise`` times b's (all of it without b), for faint
+        curves generalise better. Functions share theirs by 1/(m0_k + m1_k), the means of B_k^2 and
+        (h B_k')^2 over the range, as in ``edgewise.nn.starts``. What shapes them is the basis's own again.
         """
+        if self.weight.is_meta:
+            return  # nothing to draw into
+        factory: dict[str, Any] = {"dtype": self.weight.dtype, "device": self.weight.device}
+        first = self.basis.tensors(self.in_channels, **factory)
+        for name in self.basis.shape_names:
+            getattr(self, name).copy_(first[name])
         of = moments(self._one_channel_each())
         variance = of.half[:, None] ** 2 / (3 * self.reach)
-        half = 1.0 if self.base == "zero" else 0.5
-        std = half * variance * of.share / (of.share * of.values).sum(1, keepdim=True)
+        part = 1.0 if self.base == "zero" else noise**2 / (1 + noise**2)
+        std = part * variance * of.share / (of.share * of.values).sum(1, keepdim=True)
         if self.base != "zero":
-            std = torch.cat([std, half * variance / of.base[:, None]], dim=1)
+            std = torch.cat([std, (1 - part) * variance / of.base[:, None]], dim=1)
         edges = torch.empty_like(self._edges(self.weight)).normal_(generator=generator)
         self.weight.copy_(self._from_edges(edges * std.sqrt().to(edges.dtype)))
         if self.bias is not None:
@@ -131,10 +141,10 @@ class Kernels(nn.Module):
         last = x.movedim(1, -1)
         flat = last.reshape(math.prod(last.shape[:-1]), self.in_channels)
         with full_precision(x):
-            maps = self.basis.features(flat, self.basis_tensors)
+            maps = self.basis.expand(flat, self.basis_tensors)
             if self.base != "zero":
                 maps = torch.cat([maps, RESIDUALS[self.base][0](flat)[..., None]], dim=-1)
-        return maps.view(*last.shape[:-1], self.in_channels * self.n_functions).movedim(-1, 1)
+        return maps.reshape(*last.shape[:-1], self.in_channels * self.n_functions).movedim(-1, 1)
 
     @torch.no_grad()
     def update_grid(self, x: Tensor) -> None:

@@ -33,7 +33,8 @@ class _Convolution(Kernels):
     contributes phi(0), which need not be 0. pad_basis=True pads the expanded maps with zeros instead,
     so that such edges contribute nothing (padding_mode "zeros" only).
     basis: a family's name or a Basis; its tensors have a row a channel. base: b, "silu", "identity" or
-    "zero" (none). generator: for a start that can be repeated.
+    "zero" (none). noise: how large the curves start, against w_b b. generator: for a start that can be
+    repeated.
     Memory: the expanded maps, F numbers a value of x, are kept for the backward pass.
     Raises InputError for arguments and ShapeError for inputs that do not fit.
 
@@ -57,12 +58,13 @@ class _Convolution(Kernels):
         basis: str | Basis = "bspline",
         base: str = "silu",
         pad_basis: bool = False,
+        noise: float = 0.1,
         generator: torch.Generator | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         geometry = in_channels, out_channels, kernel_size, stride, dilation, groups, bias
-        super().__init__(*geometry, basis, base, generator, dtype, device)
+        super().__init__(*geometry, basis, base, noise, generator, dtype, device)
         if padding_mode not in _PADDING_MODES:
             raise InputError(f"padding_mode is {padding_mode!r}; expected one of {_PADDING_MODES}.")
         if pad_basis and padding_mode != "zeros":

@@ -26,7 +26,7 @@ class _Transposed(Kernels):
     transposed convolution of the same dimension, ``output_size`` in the call included. A place of y
     that nothing is spread to is bias_o. With ``weight`` (C F, O/g, *kernel_size) it is the adjoint of
     the convolution on the expanded maps: y = conv_transpose(expand(x), weight).
-    basis, base, generator and memory as in the convolution.
+    basis, base, noise, generator and memory as in the convolution.
     """
 
     _convolve: ClassVar[Callable[..., Tensor]]
@@ -46,12 +46,13 @@ class _Transposed(Kernels):
         *,
         basis: str | Basis = "bspline",
         base: str = "silu",
+        noise: float = 0.1,
         generator: torch.Generator | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         geometry = in_channels, out_channels, kernel_size, stride, dilation, groups, bias
-        super().__init__(*geometry, basis, base, generator, dtype, device)
+        super().__init__(*geometry, basis, base, noise, generator, dtype, device)
         if padding_mode != "zeros":
             raise InputError(f"padding_mode is {padding_mode!r}; a transpose takes 'zeros' only.")
         self.padding_mode = padding_mode

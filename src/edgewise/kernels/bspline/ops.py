@@ -51,6 +51,23 @@ def outer(
     return plain.outer(x, grid, g, u, order, spline)
 
 
+def features(x: Tensor, grid: Tensor, spline: Spline) -> Tensor:
+    """B_k(x) (B, I, K), differentiable in x.
+
+    On even knots the ranges of all inputs are mapped to one, on which the compiled F_0 of unit
+    coefficients gives the functions side by side.
+    """
+    check(x, grid, spline)
+    if _backend(x, grid) is not cpu or not spline.uniform:
+        return plain.features(x, grid, 0, spline)
+    lower, upper = grid[:, 0], grid[:, -1]
+    z = ((x - lower) / (upper - lower)).reshape(-1, 1)
+    knots = torch.linspace(0, 1, grid.shape[1], dtype=x.dtype)[None]
+    K = grid.shape[1] - 1 + spline.degree
+    each = torch.eye(K, dtype=x.dtype)[:, None]
+    return forward(z, knots, each, None, 0, spline).view(*x.shape, K)
+
+
 def mix(
     x: Tensor,
     grid: Tensor,
