@@ -23,6 +23,17 @@ def encoder(seed=0, dropout=0.0, **options):
     )
 
 
+def test_the_rational_mlp_is_linear_maps_behind_rational_functions():
+    layer, x = encoder(ffn="grkan", groups=1), normal(7, E)
+    first, second = layer.ffn[0], layer.ffn[2]
+    expected = second[1](second[0](first[1](first[0](x))))
+    torch.testing.assert_close(layer.ffn(x), expected, **CLOSE)
+    # at the start the first function is x and the second nearly GELU
+    hidden = torch.nn.functional.gelu(x @ first[1].weight.T)
+    near = hidden @ second[1].weight.T
+    assert (layer.ffn(x) - near).abs().max() < 0.1 * near.abs().max()
+
+
 def torch_s(layer, **options):
     """nn.TransformerEncoderLayer with the attention and norms of ``layer`` and its MLP."""
     own = torch.nn.TransformerEncoderLayer(
@@ -43,7 +54,8 @@ variants = pytest.mark.parametrize(
     [
         {"norm_first": first, "projections": kind}
         for first, kind in itertools.product([False, True], ["linear", "kan"])
-    ],
+    ]
+    + [{"ffn": "grkan", "groups": 1}],
     ids=str,
 )
 

@@ -13,6 +13,7 @@ from edgewise.bases import Basis
 from edgewise.bases.base import check_count
 from edgewise.errors import InputError, ShapeError
 from edgewise.nn.layer import KANLayer, checked
+from edgewise.nn.rational import GRKAN
 
 
 class SelfAttention(nn.Module):
@@ -76,8 +77,9 @@ class KANEncoderLayer(nn.Module):
 
     ffn: "kan" is KANLayer(E, F), KANLayer(F, E); F = ``dim_feedforward`` and E = ``d_model``. An
     edge has about K + 2 numbers where nn.Linear has one: an F smaller by as much keeps the size.
-    projections: "linear" or "kan", for queries, keys, values and output. basis: of all KANs, a
-    family's name or a Basis.
+    "grkan" is GRKAN(E, F), GRKAN(F, E, start="gelu"), linear maps behind rational functions that
+    ``groups`` of channels share: about the size of an MLP with the same F. projections: "linear" or
+    "kan", for queries, keys, values and output. basis: of all KANs, a family's name or a Basis.
 
     src (T, B, E), (B, T, E) with ``batch_first``, or (T, E). src_mask (T, T) or (B heads, T, T) and
     src_key_padding_mask (B, T) or (T,): True hides, floats are added to the logits. is_causal: hides
@@ -103,6 +105,7 @@ class KANEncoderLayer(nn.Module):
         ffn: str = "kan",
         projections: str = "linear",
         basis: str | Basis = "bspline",
+        groups: int = 8,
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -119,7 +122,7 @@ class KANEncoderLayer(nn.Module):
         self.self_attn = SelfAttention(
             d_model, nhead, dropout, batch_first, projections=projections, bias=bias, **curves
         )
-        self.ffn = _feed_forward(ffn, d_model, dim_feedforward, dropout, curves)
+        self.ffn = _feed_forward(ffn, d_model, dim_feedforward, dropout, groups, bias, curves)
         self.norm1 = nn.LayerNorm(d_model, layer_norm_eps, bias=bias, **factory)
         self.norm2 = nn.LayerNorm(d_model, layer_norm_eps, bias=bias, **factory)
         self.dropout1, self.dropout2 = nn.Dropout(dropout), nn.Dropout(dropout)
@@ -155,12 +158,18 @@ class KANEncoderLayer(nn.Module):
 
 
 def _feed_forward(
-    kind: str, E: int, F: int, dropout: float, curves: dict[str, Any]
+    kind: str, E: int, F: int, dropout: float, groups: int, bias: bool, curves: dict[str, Any]
 ) -> nn.Sequential:
     """The map of each token by itself, E -> F -> E."""
-    if kind != "kan":
-        raise InputError(f"ffn is {kind!r}; expected 'kan'.")
-    return nn.Sequential(KANLayer(E, F, **curves), nn.Dropout(dropout), KANLayer(F, E, **curves))
+    if kind == "kan":
+        up, down = KANLayer(E, F, **curves), KANLayer(F, E, **curves)
+        return nn.Sequential(up, nn.Dropout(dropout), down)
+    if kind == "grkan":
+        factory = {name: value for name, value in curves.items() if name != "basis"}
+        first = GRKAN(E, F, groups, bias=bias, **factory)
+        second = GRKAN(F, E, groups, "gelu", bias=bias, **factory)
+        return nn.Sequential(first, nn.Dropout(dropout), second)
+    raise InputError(f"ffn is {kind!r}; expected 'kan' or 'grkan'.")
 
 
 def _mask(
