@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import ClassVar, Self
 
 import torch
@@ -87,6 +86,13 @@ class Recurrent(Polynomial):
         B_n^(r) = lead(n, r) Q_{n-r},    Q_{m+1} = (a z + b) Q_m - c Q_{m-1},    Q_0 = 1,  Q_{-1} = 0
     """
 
+    # of the orders that training asks for, so that a compiler finds constants
+    table: tuple[tuple[Step, ...], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "table", tuple(_steps(self, order) for order in range(4)))
+
     @abstractmethod
     def lead(self, n: int, order: int) -> float:
         """The factor of Q_{n-order} in B_n^(order), n >= order."""
@@ -97,7 +103,8 @@ class Recurrent(Polynomial):
 
     def unit(self, z: Tensor, shapes: Tensors, order: int) -> Tensor:
         rows = [torch.zeros_like(z)] * min(order, self.size)
-        for a, b, c in _steps(self, order):
+        steps = self.table[order] if order < len(self.table) else _steps(self, order)
+        for a, b, c in steps:
             if len(rows) == order:
                 rows.append(torch.full_like(z, b))
             elif len(rows) == order + 1:
@@ -112,7 +119,6 @@ class Recurrent(Polynomial):
         return torch.nn.functional.pad(coef, (0, larger.size - self.size))
 
 
-@lru_cache(maxsize=256)
 def _steps(basis: Recurrent, order: int) -> tuple[Step, ...]:
     """For n = order, .., grid the numbers that make D_n = B_n^(order) from the two before.
 
@@ -161,11 +167,11 @@ class Jacobi(Recurrent):
     family: ClassVar[str] = "jacobi"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for name in ("a", "b"):
             value = getattr(self, name)
             if not -1.0 < value < math.inf:
                 raise InputError(f"{name} is {value!r}; expected a number > -1.")
+        super().__post_init__()
 
     def lead(self, n: int, order: int) -> float:
         # d/dz P_n^(a, b) = (n + a + b + 1) / 2 P_{n-1}^(a+1, b+1)
@@ -201,9 +207,9 @@ class Gegenbauer(Recurrent):
     family: ClassVar[str] = "gegenbauer"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not 0.0 < self.alpha < math.inf:
             raise InputError(f"alpha is {self.alpha!r}; expected a number > 0.")
+        super().__post_init__()
 
     def lead(self, n: int, order: int) -> float:
         return math.prod(2 * (self.alpha + j) for j in range(order))

@@ -159,7 +159,10 @@ class Ranged(Basis):
     def project(self, points: Tensor, values: Tensor, tensors: Tensors) -> Tensor:
         """By singular values: functions that nearly depend on one another share a curve evenly."""
         A = self.features(points, tensors).transpose(0, 1)  # (I, N, K)
-        solved = torch.linalg.pinv(A, rtol=torch.finfo(A.dtype).eps) @ values.permute(2, 0, 1)
+        U, s, Vh = torch.linalg.svd(A, full_matrices=False)
+        least = s.amax(-1, keepdim=True) * (len(points) * torch.finfo(A.dtype).eps)
+        inverse = torch.where(s > least, 1 / s, 0.0)[..., None]
+        solved = Vh.mT @ (inverse * (U.mT @ values.permute(2, 0, 1)))
         return solved.permute(2, 0, 1).contiguous()
 
     def to_dict(self) -> dict[str, Any]:
