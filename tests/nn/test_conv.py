@@ -234,6 +234,24 @@ def test_other_floats_are_computed_in_the_layers_own():
     assert conv(x.half()).dtype == torch.float32
 
 
+def test_autocast_lowers_the_convolution_and_not_the_functions():
+    conv = KANConv2d(2, 3, 3, generator=generator())
+    x = torch.rand(2, 2, 6, 6, generator=generator())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv.expand(x).dtype == torch.float32
+        y = conv(x)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y.float(), conv(x), rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", [KANConv2d, KANConvTranspose2d])
+def test_one_graph_holds_the_layer(kind):
+    layer = made(kind, 2, 3, 3, padding=1)
+    x = normal(2, 2, 5, 6)
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), layer(x), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("base", ["silu", "zero"])
 @pytest.mark.parametrize("kind", [KANConv2d, KANConvTranspose2d])
 @every_family
