@@ -36,6 +36,8 @@ _SHORT_LIST = 8
 _EXACT = 1e-9
 # What one unit of a primitive's cost must gain in log10 of the error, when errors are comparable.
 _COST_WEIGHT = 0.05
+# Of a digit that cancels, in decades of the error; as for the suggestions of one edge.
+_LOST_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,14 @@ class Candidates:
 
 @dataclass(frozen=True)
 class _State:
-    """A partly symbolic network, its relative error, and the primitives fixed so far."""
+    """A partly symbolic network, its relative error, and the primitives fixed so far; ``lost``: digits
+    that its edges lose (`_digits_lost`)."""
 
     model: Network
     error: float
     curve_error: float
     chosen: dict[Edge, Primitive]
+    lost: float = 0.0
 
     @property
     def cost(self) -> float:
@@ -88,7 +92,8 @@ class _State:
         """log10 of the error, with differences below the splines' own floor left to the curves'
         errors and the costs."""
         whole = math.log10(max(self.error, floor, 1e-16))
-        return whole + 0.1 * math.log10(self.curve_error + 1e-12) + _COST_WEIGHT * self.cost
+        written = _COST_WEIGHT * self.cost + _LOST_WEIGHT * self.lost
+        return whole + 0.1 * math.log10(self.curve_error + 1e-12) + written
 
 
 def auto_symbolic(
@@ -234,7 +239,8 @@ def _extend(
             if math.isfinite(error):
                 chosen = {**state.chosen, edge: suggestion.primitive}
                 total = state.curve_error + suggestion.error
-                extended.append(_State(trial, error, total, chosen))
+                lost = _digits_lost(trial, data.x)
+                extended.append(_State(trial, error, total, chosen, lost))
     if not extended:
         raise FormulaError(
             f"No primitive on edge (l, i, j) = {edge} gives a finite error. Allow more primitives."
@@ -246,7 +252,23 @@ def _finish(state: _State, data: Samples, spread: float, steps: int, deadline: f
     model = state.model.clone()
     refit_network(model, data, steps, deadline=deadline)
     _check(deadline)
-    return _State(model, _error(model, data) / spread, 0.0, state.chosen)
+    error, lost = _error(model, data) / spread, _digits_lost(model, data.x)
+    return _State(model, error, 0.0, state.chosen, lost)
+
+
+@torch.no_grad()
+def _digits_lost(model: Network, x: Tensor) -> float:
+    """Digits that cancel on symbolic edges, summed over them: log10 of |c| max |f| / std(c f), but for
+    the first. Many are lost where a function stands for another one in a limit: 1e8 (cos(1e-4 x) - 1)
+    looks like -x^2 / 2."""
+    total = 0.0
+    for layer, nodes in zip(model.layers, model.nodes, strict=True):
+        for o, i, values in layer.symbolic_values(x):
+            f = values - layer.symbolic_affine[o, i, 3]
+            size = f.abs().amax(0) / f.std(0).clamp_min(1e-300)
+            total += float((size.clamp(1.0, 1e300).log10() - 1).clamp_min(0.0).sum())
+        x = nodes(layer(x))
+    return total
 
 
 def _order(suggestions: dict[Edge, tuple[Suggestion, ...]]) -> list[Edge]:
