@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edgewise.bases import Wavelet, curves, moved
-from edgewise.bases.wavelet_curves import CURVES
+from edgewise.bases.wavelet_curves import CURVES, WIDTHS
 from edgewise.errors import InputError
 from edgewise.nn import Network
 from edgewise.train import LevenbergMarquardt, fit
@@ -70,7 +70,7 @@ def test_the_bank_doubles_from_level_to_level(grid, size):
     for level in range(basis.levels):
         own = slice(start, start + 2**level)
         scale, shift = tensors["log_scale"][0, own].exp(), tensors["shift"][0, own]
-        torch.testing.assert_close(scale, torch.full_like(scale, 2.0**-level))
+        torch.testing.assert_close(scale, torch.full_like(scale, WIDTHS[basis.kind] / 2**level))
         # even, and as far from the ends as half the way to the next
         gaps = torch.cat([shift, torch.ones(1)]).diff(prepend=-torch.ones(1, dtype=double))
         torch.testing.assert_close(gaps[1:-1], torch.full_like(gaps[1:-1], 2 * gaps[0].item()))
@@ -124,9 +124,24 @@ def test_a_bank_stays_on_its_range_however_it_drifts():
     for step in range(40):
         tensors = basis.adapt(1.05**step * x + 0.05 * step, tensors)
         assert (tensors["shift"][:, 0].abs() <= 0.26).all()
-        assert (tensors["log_scale"][:, 0].abs() <= 0.26).all()
+        assert ((tensors["log_scale"] - start["log_scale"])[:, 0].abs() <= 0.26).all()
     new = basis.adapt(100 * x, start)
     assert all(torch.equal(new[name], start[name]) for name in ("shift", "log_scale"))
+
+
+@each_kind
+def test_a_line_is_fitted_closer_with_every_level(kind):
+    z = torch.linspace(-1, 1, 801, dtype=double)[:, None]
+    errors = []
+    for grid in (5, 10, 20):
+        basis = Wavelet(grid, kind=kind)
+        tensors = basis.tensors(1, dtype=double)
+        coef = basis.project(z, z[:, None], tensors)
+        fitted = curves(basis.features(z, tensors), coef)[:, 0]
+        errors.append(float((fitted - z).abs().max()))
+    assert errors[0] < 0.25 and errors == sorted(errors, reverse=True)
+    if kind != "meyer":  # which has a kink
+        assert errors[2] < 0.05 * errors[0]
 
 
 def runge(basis, seed):

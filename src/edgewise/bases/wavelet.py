@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edgewise.bases.base import Basis, Tensors
 from edgewise.bases.shaped import Shaped
-from edgewise.bases.wavelet_curves import CURVES
+from edgewise.bases.wavelet_curves import CURVES, WIDTHS
 from edgewise.errors import InputError
 
 # How far a bank that is not trained may come to lie aside of its range, and wider or narrower.
@@ -20,11 +20,16 @@ _ASIDE = 0.25
 
 @dataclass(frozen=True)
 class Wavelet(Shaped):
-    """1 and psi((z - t) / s) with s = 2^-l and 2^l places t, l = 0 .. L-1; K = 2^L.
+    """1 and psi((z - t) / s) with s = c / 2^l and 2^l places t, l = 0 .. L-1; K = 2^L.
 
     ::
 
         t = (2 j + 1) / 2^l - 1,    j = 0 .. 2^l - 1,    L = ceil(log2(grid + 1))
+
+    c, see ``wavelet_curves.WIDTHS``, lets the widest one reach past the ends of the range. With c = 1
+    slopes there are out of reach: a line is fitted to 1 by Mexican hats of any number, and with 1.5
+    by 8, 16 and 32 functions to 4e-2, 9e-3 and 8e-4 of its half height. Wider ones would fit smooth
+    curves closer still, and depend on one another more.
 
     so that grid = 5 makes 1 + 1 + 2 + 4 = 8 functions. One bank serves all edges that leave an input,
     and a layer stays one matrix product. For s and t an edge, as published, see ``nn.EdgeWavelets``.
@@ -65,7 +70,7 @@ class Wavelet(Shaped):
     def tensors(self, in_features: int, **factory: Any) -> dict[str, Tensor]:
         levels = [(l, j) for l in range(self.levels) for j in range(2**l)]
         shift = torch.tensor([(2 * j + 1) / 2**l - 1 for l, j in levels], **factory)
-        log_scale = torch.tensor([float(-l) for l, _ in levels], **factory) * math.log(2)
+        log_scale = torch.tensor([math.log(WIDTHS[self.kind] / 2**l) for l, _ in levels], **factory)
         return super().tensors(in_features, **factory) | {
             "log_scale": log_scale.repeat(in_features, 1),
             "shift": shift.repeat(in_features, 1),
@@ -85,7 +90,8 @@ class Wavelet(Shaped):
         if self.trainable:
             return moved
         # the widest wavelet tells how far the bank has come from the middle of its range
-        scale, place = moved["log_scale"][:, :1], moved["shift"][:, :1]
+        scale = moved["log_scale"][:, :1] - math.log(WIDTHS[self.kind])
+        place = moved["shift"][:, :1]
         there = (scale.abs() <= math.log(1 + _ASIDE)) & (place.abs() <= _ASIDE)
         return {name: torch.where(there, moved[name], tensors[name]) for name in moved}
 

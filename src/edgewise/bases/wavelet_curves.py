@@ -114,3 +114,6 @@ CURVES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "meyer": meyer,
     "shannon": shannon,
 }
+# The scale at which a curve's middle reaches past -1 and 1, as far as the functions of a bank remain
+# well apart.
+WIDTHS = {"mexican_hat": 1.5, "morlet": 3.5, "dog": 1.5, "meyer": 4.0, "shannon": 0.8}
