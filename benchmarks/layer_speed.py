@@ -3,6 +3,7 @@
     python benchmarks/layer_speed.py [--rivals PYTHON] [--shape 1024,64,64,5] [--json FILE]
     python benchmarks/layer_speed.py --read FILE --markdown
     python benchmarks/layer_speed.py --profile 1024,256,256,5
+    python benchmarks/layer_speed.py --families [--threads 1] [--shape 1024,64,64,5]
     python benchmarks/layer_speed.py --short
 
 A shape is batch, widths, grid. Before any speed is printed, output and gradients of every shape are
@@ -13,7 +14,8 @@ Every round runs each contestant once, in an order that rotates, so that what el
 falls on all alike; ratios are taken round by round. Rivals installed in this interpreter run in
 this process, those of --rivals PYTHON in a process of that interpreter, in the same rounds. A slow
 rival takes part in fewer rounds (--budget seconds a shape). pykan, inkan and ikan (which carries
-efficient-kan's layer) are known.
+efficient-kan's layer) are known. --families times every family of edge functions instead, beside
+the splines and an MLP.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from edgewise.kernels import native
 from layer_speed_check import Line, check
 from layer_speed_company import Company
 from layer_speed_contestants import draw
+from layer_speed_families import SHAPES as SHAPES_OF_FAMILIES
+from layer_speed_families import families
 from layer_speed_profile import breakdown
 from layer_speed_shapes import SHAPES, SHORT, Shape
 from layer_speed_stand import Stand, write
@@ -47,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
         print_tables(report, given)
         return 0
     threads = given.threads or torch.get_num_threads()
+    if given.families:
+        own = SHAPES_OF_FAMILIES if given.shape is None else (find(given.shape),)
+        text, good = families((SHORT,) if given.short else own, given.rounds, threads)
+        print(head(about(threads)) + "\n" + text)
+        return 0 if good else 1
     shapes = [SHORT] if given.short else [s for s in SHAPES if given.shape in (None, s.name)]
     if given.profile:
         shapes = [find(given.profile)]
@@ -86,6 +95,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="one small shape, three rounds")
     parser.add_argument("--shape", choices=names, metavar="SHAPE", help="only this one")
     parser.add_argument("--profile", metavar="SHAPE", help="where our step spends its time")
+    parser.add_argument("--families", action="store_true", help="every family of edge functions")
     parser.add_argument("--rivals", metavar="PYTHON", help="interpreter that has other libraries")
     parser.add_argument("--rounds", type=int, help="default 30, 3 with --short")
     parser.add_argument("--threads", type=int, help="of torch, for all; default torch's own")

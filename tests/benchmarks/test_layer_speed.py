@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgewise.bases import FAMILIES, Fourier
 from edgewise.kernels import native
 from edgewise.nn import KANLayer
 
@@ -64,6 +65,20 @@ def test_the_short_form_checks_times_and_writes_all(benchmark, tmp_path, capsys)
     assert capsys.readouterr().out.strip() == shown.strip(), "a file says what the run said"
     assert benchmark.main(["--read", str(file), "--markdown"]) == 0
     assert "| 256, 16 -> 16, 5 | " in capsys.readouterr().out
+
+
+def test_every_family_is_checked_and_timed(benchmark, monkeypatch, capsys):
+    assert benchmark.main(["--families", "--short", "--rounds", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"| {name} | " in shown for name in FAMILIES)
+
+    true = Fourier.unit
+    monkeypatch.setattr(
+        Fourier, "unit", lambda *given: 1.001 * true(*given) if given[3] else true(*given)
+    )
+    assert benchmark.main(["--families", "--short", "--rounds", "1"]) == 1
+    shown = capsys.readouterr().out
+    assert "wrong for ['fourier']" in shown and " ms" not in shown
 
 
 def slightly_off(self, x):

@@ -33,7 +33,7 @@ torch.testing.assert_close(predicted, model(x).detach(), rtol=1e-9, atol=1e-9)
 """,
     # The example of a basis: derivatives, refinement and adaptation are those of a family.
     "A basis": """
-basis = Chebyshev(6)
+basis = Exponentials(6)
 tensors = basis.adapt(torch.tensor([[0.0], [3.0]], dtype=torch.float64),
                       basis.tensors(1, dtype=torch.float64))
 u = torch.linspace(0, 3, 20, dtype=torch.float64)[:, None].requires_grad_()

@@ -22,7 +22,7 @@ class Bernstein(Polynomial):
     Coefficients are the curve's control points: the curve stays among them, starts at the first and
     ends at the last. A coefficient determines its curve worse with every degree, by 2^n; above 20 take
     splines. With squash="tanh", s = 1 / (1 + exp(-2 x)).
-    Reference: G. Farouki, *The Bernstein Polynomial Basis: A Centennial Retrospective* (2012).
+    Reference: R. Farouki, *The Bernstein Polynomial Basis: A Centennial Retrospective* (2012).
     """
 
     family: ClassVar[str] = "bernstein"
