@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from edgewise.bases.base import Basis, Tensors
+from edgewise.bases.ranged import product
 from edgewise.bases.shaped import Shaped
 from edgewise.bases.wavelet_curves import CURVES, WIDTHS
 from edgewise.errors import InputError
@@ -77,10 +78,11 @@ class Wavelet(Shaped):
         }
 
     def unit(self, z: Tensor, shapes: Tensors, order: int) -> Tensor:
-        rate = torch.exp(-shapes["log_scale"])
-        psi = CURVES[self.kind]((z[..., None] - shapes["shift"]) * rate, order)
+        rate = torch.exp(-shapes["log_scale"]).mT
+        psi = CURVES[self.kind](product(z[..., None, :] - shapes["shift"].mT, rate), order)
+        psi = psi if order == 0 else product(psi, rate**order)
         constant = torch.ones_like(z) if order == 0 else torch.zeros_like(z)
-        return torch.cat([constant[..., None], psi * rate**order], dim=-1)
+        return torch.cat([constant[..., None, :], psi], dim=-2).mT
 
     def carried(self, tensors: Tensors, factor: Tensor, shift: Tensor) -> dict[str, Tensor]:
         moved = {

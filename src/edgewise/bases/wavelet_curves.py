@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from edgewise.bases.ranged import product
 
 # exp(-u^2 / 2) is 0 beyond, and a power of an infinite u times 0 would not be a number
 _FAR = 40.0
@@ -17,18 +20,32 @@ _NU = (0.0, 0.0, 0.0, 0.0, 35.0, -84.0, 70.0, -20.0)
 _SINC = tuple((-1.0) ** (n // 2) / math.factorial(n + 1) * (1 - n % 2) for n in range(23))
 
 
-def _gaussian(u: Tensor, order: int) -> Tensor:
-    """The derivative of exp(-u^2 / 2): (-1)^n He_n(u) exp(-u^2 / 2)."""
+def _gaussian(u: Tensor, order: int, scale: float = 1.0) -> Tensor:
+    """scale times the derivative of exp(-u^2 / 2): (-1)^n He_n(u) exp(-u^2 / 2)."""
     u = u.clamp(-_FAR, _FAR)
-    before, value = torch.zeros_like(u), torch.exp(-u * u / 2)
-    for n in range(order):
-        before, value = value, -u * value - n * before
-    return value
+    square = u * u
+    value = torch.exp(square * -0.5)
+    # (-1)^n He_n(u) = u^(n mod 2) sum_m c_m u^2m
+    rows = [scale * c for c in _hermite(order)[order % 2 :: 2]]
+    value = product(value, _polynomial(rows, square, 0) if len(rows) > 1 else rows[0])
+    return product(value, u) if order % 2 else value
+
+
+@lru_cache
+def _hermite(n: int) -> tuple[int, ...]:
+    """(-1)^n He_n by powers of u: H_{n+1} = -u H_n - n H_{n-1}."""
+    before: tuple[int, ...] = (0,)
+    row: tuple[int, ...] = (1,)
+    for m in range(n):
+        longer = (0, *(-c for c in row))
+        lower = (*before, *[0] * (len(longer) - len(before)))
+        before, row = row, tuple(c - m * b for c, b in zip(longer, lower, strict=True))
+    return row
 
 
 def mexican_hat(u: Tensor, order: int = 0) -> Tensor:
     """2 / (sqrt(3) pi^(1/4)) (1 - u^2) exp(-u^2 / 2)."""
-    return -2 / (math.sqrt(3) * math.pi**0.25) * _gaussian(u, order + 2)
+    return _gaussian(u, order + 2, -2 / (math.sqrt(3) * math.pi**0.25))
 
 
 def dog(u: Tensor, order: int = 0) -> Tensor:
@@ -95,14 +112,17 @@ def _sinc(u: Tensor, order: int) -> list[Tensor]:
 def _product(f: list[Tensor], g: list[Tensor], order: int) -> Tensor:
     """(f g)^(order), by Leibniz's rule."""
     terms = [math.comb(order, m) * f[m] * g[order - m] for m in range(order + 1)]
-    return torch.stack(terms).sum(0) if order else terms[0]
+    return sum(terms[1:], start=terms[0])
 
 
-def _polynomial(coefficients: tuple[float, ...], t: Tensor, order: int) -> Tensor:
+def _polynomial(coefficients: Sequence[float], t: Tensor, order: int) -> Tensor:
     """The derivative of sum_m c_m t^m, by Horner's rule."""
-    value = torch.zeros_like(t)
-    for m in range(len(coefficients) - 1, order - 1, -1):
-        value = value * t + math.perm(m, order) * coefficients[m]
+    rows = [math.perm(m, order) * c for m, c in enumerate(coefficients) if m >= order]
+    if len(rows) < 2:
+        return torch.full_like(t, rows[0] if rows else 0.0)
+    value = t * rows[-1] + rows[-2]
+    for c in rows[-3::-1]:
+        value = value * t + c
     return value
 
 
