@@ -42,6 +42,21 @@ def test_gradients_without_a_tape_are_those_with_one(name):
         torch.testing.assert_close(second, expected, rtol=1e-9, atol=1e-12 * scale)
 
 
+@every_family
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch.func's own
+def test_many_gradients_at_once_are_those_one_by_one(name):
+    """Transforms of torch then meet a backward pass whose forward pass they have not seen."""
+    layer = KANLayer(3, 2, bases.make(name, grid=4), dtype=torch.float64)
+    x = torch.linspace(-1.2, 1.2, 12, dtype=torch.float64).view(4, 3)
+    of = torch.autograd.functional
+    given, true = (of.jacobian(layer, x, vectorize=v) for v in (True, False))
+    torch.testing.assert_close(given, true)
+    given, true = (
+        of.hessian(lambda x: layer(x).square().sum(), x, vectorize=v) for v in (True, False)
+    )
+    torch.testing.assert_close(given, true)
+
+
 @pytest.mark.slow
 @every_family
 def test_a_layer_compiles_without_breaks(name):

@@ -195,5 +195,9 @@ def stacked(rows: Sequence[Tensor]) -> Tensor:
 
 
 def product(a: Tensor, b: Tensor | float) -> Tensor:
-    """a * b for an ``a`` that nobody else reads: in its own memory where no gradient is recorded."""
-    return a * b if torch.is_grad_enabled() else a.mul_(b)
+    """a * b for an ``a`` that nobody else reads: in its own memory where that can do no harm.
+
+    Not where a gradient is recorded, nor inside a transform, which may give b more dimensions.
+    """
+    tensors = (a, b) if isinstance(b, Tensor) else (a,)
+    return a * b if torch.is_grad_enabled() or not native.eager(*tensors) else a.mul_(b)
