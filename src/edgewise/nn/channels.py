@@ -189,8 +189,8 @@ def update_grids(model: nn.Module, x: Tensor) -> None:
     """Let every KAN layer and convolution in a torch model follow its inputs when x runs through.
 
     In place, in the order in which they are called, so that each sees what the updated ones before it
-    give; their curves stay as well as their functions allow. Normalisations between them do what
-    they do in the model's mode (train or eval).
+    give; their curves stay as well as their functions allow. One that is called several times follows
+    its last inputs. Normalisations between them do what they do in the model's mode (train or eval).
     """
 
     def follow(layer: Any, given: tuple[Tensor, ...]) -> None:
