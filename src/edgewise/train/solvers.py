@@ -20,6 +20,9 @@ from edgewise.train.grids import update_grids
 from edgewise.train.objective import PRIOR, Objective, SecondOrder
 from edgewise.train.recorder import Recorder
 
+# Evaluations that a line search of LBFGS may take. torch allows 5/4 of max_iter unless told, that is
+# one: a first trial too far would end the step, and every step after it.
+_LINE_SEARCH = 25
 # Adam's steps are cheap: every one of so many is noted.
 _ADAM_RECORDS = 10
 
@@ -126,6 +129,7 @@ class LBFGS:
                 trainable(model),
                 lr=self.lr,
                 max_iter=1,
+                max_eval=_LINE_SEARCH,
                 history_size=self.memory,
                 line_search_fn="strong_wolfe",
                 tolerance_grad=0.0,
