@@ -1,7 +1,7 @@
 """Polynomials by their three-term recurrences: Chebyshev, Jacobi, Legendre, Gegenbauer, Hermite.
 
-K = grid + 1 functions of the degrees 0 to ``grid``. Beyond the range they go on with the end's value
-and slope: a polynomial of degree n at ten times its range is as large as 20^n.
+K = grid + 1 functions of the degrees 0 to ``grid``. Beyond the range they go on straight: a polynomial
+of degree n at ten times its range is as large as 20^n.
 
 The derivatives of each family follow a recurrence of the same form, of a shifted family, so that they
 cost what the values cost.
@@ -156,9 +156,8 @@ class Chebyshev(Recurrent):
 class Jacobi(Recurrent):
     """P_n^(a, b), n = 0 .. grid, orthogonal for the weight (1 - z)^a (1 + z)^b; a, b > -1.
 
-    P_n(1) = binomial(n + a, n), not normalised: for moderate a and b they stay of the order of 1.
-    Reference: Aghaei, *fKAN: Fractional Kolmogorov-Arnold Networks with Trainable Jacobi Basis
-    Functions* (2024).
+    P_n(1) = binomial(n + a, n), not normalised.
+    Reference: Aghaei, *fKAN: Fractional Kolmogorov-Arnold Networks* (2024).
     """
 
     a: float = 1.0
@@ -222,8 +221,8 @@ class Gegenbauer(Recurrent):
 class Hermite(Recurrent):
     """h_n(u) = He_n(u) / sqrt(n!), u = 3 z, n = 0 .. grid: orthonormal for a standard normal u.
 
-    The range is that of three standard deviations; there degrees up to 10 are as well
-    conditioned as splines. h_{n+1} = (u h_n - sqrt(n) h_{n-1}) / sqrt(n + 1), h_n' = sqrt(n) h_{n-1}.
+    The range is three standard deviations; degrees up to 10 are well conditioned there.
+    h_{n+1} = (u h_n - sqrt(n) h_{n-1}) / sqrt(n + 1), h_n' = sqrt(n) h_{n-1}.
     """
 
     family: ClassVar[str] = "hermite"

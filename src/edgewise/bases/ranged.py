@@ -95,7 +95,8 @@ class Ranged(Basis):
         one, beyond = torch.ones_like(self.range_of(tensors)[0]), z - end
         first, last = self.unit(-one, tensors, 1), self.unit(one, tensors, 1)
         under, over = beyond.clamp_max(0.0), beyond.clamp_min(0.0)
-        return values + under[..., None] * first + over[..., None] * last
+        values = torch.addcmul(values, under[..., None], first)
+        return torch.addcmul(values, over[..., None], last)
 
     def range_of(self, tensors: Tensors) -> tuple[Tensor, Tensor]:
         return tensors["limits"][:, 0], tensors["limits"][:, 1]
