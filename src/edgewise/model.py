@@ -22,7 +22,7 @@ from edgewise.bases import Basis
 from edgewise.errors import InputError
 from edgewise.nn import Network
 from edgewise.nn.network import Width
-from edgewise.problems.dataset import Dataset, as_dataset
+from edgewise.problems.dataset import Dataset, Samples, as_dataset
 from edgewise.symbolic.canonical import canonicalise
 from edgewise.symbolic.compose import network_formulas
 from edgewise.symbolic.formula import Formula
@@ -96,6 +96,7 @@ class KAN(Network):
         )
         self.seed = seed
         self.data: Dataset | None = None
+        self.classifies = False  # whether the last fit took the outputs as scores of classes
 
     # --- training -----------------------------------------------------------------------------
 
@@ -143,7 +144,8 @@ class KAN(Network):
         if loader is not None and opt == "auto":
             opt = "Adam"
         data = self._data(dataset if loader is None else train.all_rows(loader))
-        if isinstance(train.make_loss(loss_fn), train.CrossEntropy):
+        classifies = isinstance(train.make_loss(loss_fn), train.CrossEntropy)
+        if classifies:
             data = train.with_probabilities(data, self.nodes[-1].out_features)
         _check_options(opt, {"lr": lr, "batch": batch, "grids": grids})
         updates = GridUpdates(grid_update_num if update_grid else 0, stop_grid_update_step)
@@ -178,7 +180,7 @@ class KAN(Network):
             progress=progress,
         )
         self._become(fitted.model)
-        self.data = data
+        self.data, self.classifies = data, classifies
         if self.input_names is None and not _plain(data.input_names, "x"):
             self.input_names = data.input_names
         if self.output_names is None and not _plain(data.output_names, "y"):
@@ -321,9 +323,10 @@ class KAN(Network):
         """Make every live edge symbolic, in place, and return what was considered.
 
         A joint search: whole assignments are refitted end to end; constants become simple numbers
-        where the data allow it. ``str(result)`` tells the formula's error beside the network's.
+        where the data allow it. ``str(result)`` tells the formula's error beside the network's. After a
+        fit of classes the formulas are sought for the network's own scores.
         """
-        rows = self._data(data)
+        rows = self._targets(data)
         found = auto_symbolic(self, rows.train, lib, beam=beam, snap=snap, held_out=rows.test)
         self._become(found.model)
         return found
@@ -332,7 +335,7 @@ class KAN(Network):
         """Put the constants of a symbolic model in canonical form and refit them, in place, as the
         simplest numbers that the data allow: after ``fix_symbolic`` by hand and a fit."""
         network_formulas(self)  # raises where an edge is still a curve
-        rows = self._data(data).train
+        rows = self._targets(data).train
         canonicalise(self)
         snap_network(self, replace(rows, x=self.checked(rows.x), y=rows.y.to(self.dtype)))
 
@@ -352,7 +355,7 @@ class KAN(Network):
         names = self.input_names or tuple(f"x_{i + 1}" for i in range(self.layers[0].in_features))
         expression = network_formulas(self, names)[output]
         target = self.output_names[output] if self.output_names else "y"
-        if self.data is None:
+        if self.data is None or self.classifies:
             return Formula(expression, names, target)
         rows = self.data.train
         x, y = rows.x.double().cpu(), rows.y[:, output].double().cpu()
@@ -391,6 +394,20 @@ class KAN(Network):
         if self.data is None:
             raise InputError("No data: pass data=(x, y) or a dataset, or call fit(dataset) first.")
         return self.data
+
+    def _targets(self, data: Any) -> Dataset:
+        """The data as formulas must give them: of a classifier the scores that it gives now."""
+        rows = self._data(data)
+        if not self.classifies:
+            return rows
+
+        @torch.no_grad()
+        def scored(part: Samples) -> Samples:
+            return replace(part, y=self(part.x.to(self.device)).to(part.x))
+
+        test = None if rows.test is None else scored(rows.test)
+        names = tuple(f"y_{c + 1}" for c in range(self.nodes[-1].out_features))
+        return replace(rows, train=scored(rows.train), test=test, output_names=names)
 
     def _inputs(self, data: Any) -> Tensor:
         """The inputs (B, I) of ``data`` (also x alone), or those of the last fit."""

@@ -166,3 +166,16 @@ def test_labels_without_cross_entropy_are_told_what_they_need():
     x, label = three_rings(30)
     with pytest.raises(ShapeError, match="labels need loss='cross_entropy'"):
         train.fit(small_model((2, 3)), (x, label))
+
+
+def test_formulas_of_a_classifier_give_its_scores():
+    x = 2 * torch.rand(150, 2, generator=generator(5), dtype=double) - 1
+    label = (x.square().sum(1) < 0.5).long()
+    model = KAN([2, 2], seed=0)
+    model.fit((x, label), "LM", steps=15, loss_fn="cross_entropy")
+    before, scores = model.predict_class(x), model(x).detach()
+    found = model.auto_symbolic(["x^2", "x", "0"])
+    assert float((model.predict_class(x) == before).double().mean()) > 0.9
+    assert (model(x).detach() - scores).square().mean() < 0.2 * scores.var()
+    assert "x_1" in str(model.symbolic_formula()[0]) and str(found)
+    assert model.formula(1).predict(x.numpy()).shape == (150,)
