@@ -22,7 +22,8 @@ def told(run: Run) -> str:
 
 
 def table(runs: Sequence[Run]) -> list[Block]:
-    """Titled tables: for each budget every task's results, then how often each contestant is best."""
+    """Titled tables: for each budget every task's results, how often each contestant is best, and how
+    the KAN and the MLP compare that one would take without having seen the test rows."""
     blocks: list[Block] = []
     for budget, group in grouped(runs, lambda run: run["budget"]):
         for kinds in (("formula",), ("table", "image", "sequence")):
@@ -31,6 +32,7 @@ def table(runs: Sequence[Run]) -> list[Block]:
                 names = " and ".join(KINDS[kind] for kind in kinds if kind in kinds_of(part))
                 blocks.append((f"{BUDGETS[budget]}: {names}", results(part)))
         blocks.append((f"{BUDGETS[budget]}: summary", summary(group)))
+        blocks.append((f"{BUDGETS[budget]}: a KAN or an MLP", favoured(group)))
     return blocks
 
 
@@ -76,6 +78,27 @@ def summary(runs: Sequence[Run]) -> list[list[str]]:
         own = [run["step_ms"] for run in runs if run["contestant"] == name]
         lines.append([*line, f"{median(own):.2f}"])
     return [[*head, "ms a step"], *lines]
+
+
+def favoured(runs: Sequence[Run]) -> list[list[str]]:
+    """A line a task: the KAN and the MLP whose errors on the validation rows were smallest, and which of
+    the two is better on the test rows, if their seeds do not overlap."""
+    tasks, found = by_task(runs)
+    lines = [["", "KAN", "its result", "MLP", "its result", "better"]]
+    for task in tasks:
+        rivals = [[r for r in found[task].values() if r["is"] == kind] for kind in ("KAN", "MLP")]
+        if not all(rivals):
+            continue
+        kan, mlp = (min(kind, key=validated) for kind in rivals)
+        better = "KAN" if max(kan["errors"]) < min(mlp["errors"]) else "neither"
+        better = "MLP" if max(mlp["errors"]) < min(kan["errors"]) else better
+        lines.append([task, kan["contestant"], cell(kan), mlp["contestant"], cell(mlp), better])
+    return lines
+
+
+def validated(run: Run) -> tuple[float, float]:
+    """The smallest error on the validation rows, and its loss."""
+    return min((error, loss) for _, _, error, loss in run["trials"])
 
 
 def is_best(name: str, of: dict[str, Run]) -> bool:

@@ -99,7 +99,8 @@ def test_a_summary_counts_ties_and_those_within_the_bests_spread(module):
 
     def run(name: str, kind: str, errors: list[float]) -> dict:
         made = {"task": "t", "kind": "formula", "classes": 0, "budget": "products", "step_ms": 1.0}
-        return made | {"contestant": name, "is": kind, "errors": errors}
+        trials = [[0.01, 1.0, min(errors), 0.0]]
+        return made | {"contestant": name, "is": kind, "errors": errors, "trials": trials}
 
     runs = [
         run("a", "KAN", [0.1, 0.2, 0.4]),
@@ -114,3 +115,4 @@ def test_a_summary_counts_ties_and_those_within_the_bests_spread(module):
         ["0/1", "1/1", "0.44"],
         ["0/1", "0/1", "1.00"],
     ]
+    assert table.favoured(runs)[1] == ["t", "a", "0.2000 ±0.1500", "c", "0.8000 ±0.2000", "neither"]
