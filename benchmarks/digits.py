@@ -53,7 +53,7 @@ class Settings:
     epochs: int = 40
 
 
-SETTINGS = {"kan": Settings(5e-3, 1.0), "cnn": Settings(5e-3, 0.3)}
+SETTINGS = {"kan": Settings(1e-2, 1.0), "cnn": Settings(1e-2, 1.0)}
 
 
 @dataclass(frozen=True)
