@@ -144,3 +144,28 @@ def test_files_hold_shapes_to_the_bit(basis, tmp_path):
     assert again.layers[0].basis == basis
     flags = [(name, p.requires_grad) for name, p in model.named_parameters()]
     assert [(name, p.requires_grad) for name, p in again.named_parameters()] == flags
+
+
+@each_basis
+def test_roughness_is_that_of_the_functions_as_they_are(basis):
+    start = basis.tensors(2, dtype=torch.float64)
+    R = basis.roughness(dtype=torch.float64)
+    torch.testing.assert_close(basis.roughness_of(start), R.expand(2, -1, -1))
+    unit = R.diagonal().max() / basis.bending(start)[0].diagonal().max()
+    moved = {name: t + 0.2 * normal(*t.shape) for name, t in start.items() if name != "limits"}
+    z = torch.linspace(-1, 1, 4001, dtype=torch.float64)[:, None].expand(-1, 2)
+    bends = basis.unit(z, moved, 2)
+    summed = torch.einsum("bik,bil->ikl", bends, bends) * (2 / 4001) * unit
+    found = basis.roughness_of(start | moved)
+    torch.testing.assert_close(found, summed, rtol=0, atol=2e-3 * float(summed.abs().max()))
+
+
+def test_wavelets_that_coincide_are_fitted_with_moderate_coefficients():
+    basis = Wavelet(5, trainable=True)
+    tensors = basis.tensors(1, dtype=torch.float64)
+    tensors["shift"][:, 4] = tensors["shift"][:, 3] + 1e-6
+    tensors["log_scale"][:, 4] = tensors["log_scale"][:, 3]
+    tensors["shift"][:, 6] = 50.0  # nothing of it is left on the range
+    points = basis.design_points(tensors)
+    coef = basis.project(points, torch.sin(3 * points)[:, None], tensors)
+    assert coef.isfinite().all() and coef.abs().max() < 1e4

@@ -104,6 +104,12 @@ class Basis(ABC):
     def roughness(self, **factory: Any) -> Tensor:
         """R (K, K), positive semi-definite: c'Rc is small for smooth curves, 0 for lines."""
 
+    def roughness_of(self, tensors: Tensors) -> Tensor:
+        """``roughness`` of each input's own functions: (I, K, K)."""
+        like = self.range_of(tensors)[0]
+        R = self.roughness(dtype=like.dtype, device=like.device)
+        return R.expand(len(like), *R.shape)
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """A JSON object from which ``bases.from_dict`` makes the same basis."""

@@ -149,13 +149,19 @@ class Ranged(Basis):
         In units in which the roughest function counts as much as a cubic spline's, 70/4: as they
         are, the integrals grow as the fourth power of a degree, and a fit would not leave 0.
         """
-        nodes, weights = np.polynomial.legendre.leggauss(4 * self.size + 32)
-        shapes = {name: t.detach() for name, t in self.tensors(1, dtype=torch.float64).items()}
-        bends = self.unit(torch.from_numpy(nodes)[:, None], shapes, 2)[:, 0]
-        bends = bends * torch.from_numpy(weights).sqrt()[:, None]
-        R = bends.T @ bends
+        R = self.bending(self.tensors(1, dtype=torch.float64))[0]
         most = R.diagonal().amax().clamp_min(torch.finfo(R.dtype).tiny)
-        return (_SPLINE_ROUGHNESS / 2 / most * (R + R.T)).to(**factory)
+        return (_SPLINE_ROUGHNESS / most * R).to(**factory)
+
+    def bending(self, tensors: Tensors) -> Tensor:
+        """The integrals of B_k'' B_l'' by z over [-1, 1] for each input, by Gauss-Legendre: (I, K, K)."""
+        nodes, weights = np.polynomial.legendre.leggauss(4 * self.size + 32)
+        like = self.range_of(tensors)[0]
+        z = torch.from_numpy(nodes).to(like)[:, None].expand(-1, len(like))
+        bends = self.unit(z, {name: t.detach() for name, t in tensors.items()}, 2)
+        bends = bends * torch.from_numpy(weights).to(like).sqrt()[:, None, None]
+        R = torch.einsum("nik,nil->ikl", bends, bends)
+        return (R + R.mT) / 2
 
     def project(self, points: Tensor, values: Tensor, tensors: Tensors) -> Tensor:
         """By singular values: functions that nearly depend on one another share a curve evenly."""

@@ -32,10 +32,21 @@ class Shaped(Ranged):
     def adapt(self, x: Tensor, tensors: Tensors) -> dict[str, Tensor]:
         """The range is that of the samples x (B, I); see the class for what becomes of the shapes."""
         new = super().adapt(x, tensors)
-        (lower, upper), (low, high) = self.range_of(tensors), self.range_of(new)
-        factor = (high - low) / (upper - lower)
-        shift = ((high - upper) + (low - lower)) / (upper - lower)
+        factor, shift = self.change(tensors, new)
         near = (factor <= _FACTOR) & (factor >= 1 / _FACTOR) & (shift.abs() <= _SHIFT)
         for name, moved in self.carried(tensors, factor, shift).items():
             new[name] = torch.where(near[:, None], moved, tensors[name])
         return new
+
+    def change(self, tensors: Tensors, new: Tensors) -> tuple[Tensor, Tensor]:
+        """z = factor w + shift, (I,) each, for z in units of the old range and w of the new one."""
+        (lower, upper), (low, high) = self.range_of(tensors), self.range_of(new)
+        return (high - low) / (upper - lower), ((high - upper) + (low - lower)) / (upper - lower)
+
+    def roughness_of(self, tensors: Tensors) -> Tensor:
+        """In the unit of ``roughness``, that is of the shapes' start."""
+        start = self.bending(self.tensors(1, dtype=torch.float64))[0]
+        R = self.bending(tensors)
+        at_first = self.roughness(dtype=R.dtype, device=R.device)
+        most = start.diagonal().amax().clamp_min(torch.finfo(start.dtype).tiny)
+        return R * (at_first.diagonal().amax() / float(most))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from edgewise.bases.base import Basis, Tensors
+from edgewise.bases.base import Basis, Tensors, curves
 from edgewise.bases.ranged import product
 from edgewise.bases.shaped import Shaped
 from edgewise.bases.wavelet_curves import CURVES, WIDTHS
@@ -17,6 +17,8 @@ from edgewise.errors import InputError
 
 # How far a bank that is not trained may come to lie aside of its range, and wider or narrower.
 _ASIDE = 0.25
+# Singular values that fits by trained wavelets leave out, as a share of the largest.
+_RANK = 1e-4
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,7 @@ class Wavelet(Shaped):
         return torch.cat([constant[..., None, :], psi], dim=-2).mT
 
     def carried(self, tensors: Tensors, factor: Tensor, shift: Tensor) -> dict[str, Tensor]:
-        moved = {
-            "log_scale": tensors["log_scale"] - factor.log()[:, None],
-            "shift": (tensors["shift"] - shift[:, None]) / factor[:, None],
-        }
+        moved = _moved(tensors, factor, shift)
         if self.trainable:
             return moved
         # the widest wavelet tells how far the bank has come from the middle of its range
@@ -109,11 +108,34 @@ class Wavelet(Shaped):
     def extended(
         self, tensors: Tensors, coef: Tensor, target: Basis, target_tensors: Tensors
     ) -> Tensor | None:
-        """0 for further wavelets, where those here are the target's first."""
+        """0 for further wavelets, where those here are the target's first; fitted at other inputs."""
         if not isinstance(target, Wavelet) or target.kind != self.kind or target.size < self.size:
             return None
-        same = torch.equal(tensors["limits"], target_tensors["limits"]) and all(
-            torch.equal(tensors[name], target_tensors[name][:, : self.size - 1])
-            for name in ("log_scale", "shift")
-        )
-        return torch.nn.functional.pad(coef, (0, target.size - self.size)) if same else None
+        mine = _moved(tensors, *self.change(tensors, target_tensors))
+        stayed = torch.ones(len(tensors["limits"]), dtype=torch.bool, device=coef.device)
+        for name, shapes in mine.items():
+            stayed &= (shapes == target_tensors[name][:, : self.size - 1]).all(1)
+        longer = torch.nn.functional.pad(coef, (0, target.size - self.size))
+        if bool(stayed.all()):
+            return longer
+        points = target.design_points(target_tensors)
+        values = curves(self.features(points, tensors), coef)
+        fitted = target.project(points, values, target_tensors)
+        return torch.where(stayed[:, None], longer, fitted)
+
+    def project(self, points: Tensor, values: Tensor, tensors: Tensors) -> Tensor:
+        """As in every family; trained wavelets may come to depend on one another, and large
+        coefficients of either sign would be no start for further training."""
+        if not self.trainable:
+            return super().project(points, values, tensors)
+        A = self.features(points, tensors).transpose(0, 1)
+        solved = torch.linalg.pinv(A, rtol=_RANK) @ values.permute(2, 0, 1)
+        return solved.permute(2, 0, 1).contiguous()
+
+
+def _moved(tensors: Tensors, factor: Tensor, shift: Tensor) -> dict[str, Tensor]:
+    """The same wavelets by w, where z = factor w + shift."""
+    return {
+        "log_scale": tensors["log_scale"] - factor.log()[:, None],
+        "shift": (tensors["shift"] - shift[:, None]) / factor[:, None],
+    }

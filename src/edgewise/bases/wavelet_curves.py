@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -31,7 +30,6 @@ def _gaussian(u: Tensor, order: int, scale: float = 1.0) -> Tensor:
     return product(value, u) if order % 2 else value
 
 
-@lru_cache
 def _hermite(n: int) -> tuple[int, ...]:
     """(-1)^n He_n by powers of u: H_{n+1} = -u H_n - n H_{n-1}."""
     before: tuple[int, ...] = (0,)

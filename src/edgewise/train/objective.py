@@ -108,7 +108,10 @@ class SecondOrder:
         # the parts of the objective at the last linearisation
         self.data_loss, self.penalty_value = math.inf, 0.0
         factory: dict[str, Any] = {"dtype": data.x.dtype, "device": data.x.device}
-        self._roughness = [_roughness(layer).to(**factory) for layer in model.layers]
+        self._roughness = [
+            _roughness(layer, own.splines[1]).to(**factory)
+            for layer, own in zip(model.layers, at.layers, strict=True)
+        ]
         self._ridge = (
             [_mean_squares(layer).to(**factory) for layer in model.layers]
             if isinstance(objective.loss, CrossEntropy)
@@ -155,7 +158,7 @@ class SecondOrder:
         blocks = self._blocks(theta)
         for R, block, (where, _) in zip(self._roughness, blocks, self._places, strict=True):
             factor = 2 * self._prior  # the residual branch, the last feature, is smooth already
-            slope = functional.pad(factor * block[:, :-1] @ R, (0, 1))
+            slope = functional.pad(factor * _bent(block, R), (0, 1))
             _add_edges(H[where, where], g[where], functional.pad(factor * R, (0, 1, 0, 1)), slope)
         for size, block, (where, _) in zip(self._ridge, blocks, self._places, strict=False):
             size = 2 * self._prior * _RIDGE * size
@@ -169,7 +172,7 @@ class SecondOrder:
     def _smoothness(self, theta: Tensor) -> float:
         blocks = self._blocks(theta)
         rough = sum(
-            float((block[:, :-1] @ R * block[:, :-1]).sum())
+            float((_bent(block, R) * block[:, :-1]).sum())
             for R, block in zip(self._roughness, blocks, strict=True)
         )
         large = sum(
@@ -193,12 +196,21 @@ class SecondOrder:
         return [theta[where].view(-1, F) for where, F in self._places]
 
 
-def _roughness(layer: KANLayer) -> Tensor:
-    """R (K, K) of the layer's basis, in the splines' unit.
+def _bent(block: Tensor, R: Tensor) -> Tensor:
+    """R c for the coefficients c of each row of weights (E, K+1); R (K, K) or one a row."""
+    c = block[:, :-1]
+    return c @ R if R.ndim == 2 else (c[:, None] @ R)[:, 0]
+
+
+def _roughness(layer: KANLayer, inputs: Tensor) -> Tensor:
+    """R (K, K) of the layer's basis, in the splines' unit; (E, K, K), one for the input of each of E
+    edges, where the functions have trained shapes.
 
     A spline has R_kk / m0_k of 64 K at most, m0_k the mean of B_k^2. For polynomials it grows with a
     high power of the degree, and no data could speak against it: R is scaled down to 64 K.
     """
+    if layer.shapes:
+        return layer.basis.roughness_of(layer.basis_tensors)[inputs]
     R = layer.basis.roughness(dtype=torch.float64, device=layer.coef.device)
     if isinstance(layer.basis, BSpline) or not layer.in_features:
         return R
