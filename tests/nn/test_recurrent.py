@@ -16,7 +16,11 @@ CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 
 def tkan(*sizes, seed=0, **options):
     options = {"basis": BSpline(4, 3, (-2.0, 2.0)), "inner": 2, "inner_size": 3, **options}
-    return TKAN(*sizes, generator=generator(seed), dtype=torch.float64, **options)
+    layer = TKAN(*sizes, generator=generator(seed), dtype=torch.float64, **options)
+    with torch.no_grad():  # zero at the start: as trained ones would be
+        for cell in layer.cells:
+            cell.weight_memory.normal_(generator=generator(seed))
+    return layer
 
 
 def by_hand(cell, x, h, c, r):
@@ -179,8 +183,11 @@ def test_start_and_state_dict():
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True))
     assert torch.equal(other(x)[0], layer(x)[0])
+    assert (layer.cells[0].weight_memory != 0).all()
     layer.cells[0].reset_parameters(generator(1))
-    assert torch.equal(layer(x)[0], tkan(2, 4, seed=1)(x)[0])
+    assert (layer.cells[0].weight_memory == 0).all()
+    same.cells[0].reset_parameters(generator(1))
+    assert torch.equal(layer(x)[0], same(x)[0]) and not torch.equal(layer(x)[0], other(x)[0])
 
 
 def test_default_dtype_is_torch_s_and_inputs_are_converted():

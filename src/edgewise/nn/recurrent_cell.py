@@ -34,7 +34,7 @@ class TKANCell(nn.Module):
 
     inner_size: S; None stands for I. basis: of the inner KANs, a family's name or a Basis; what
     they read is not bounded, so the basis goes on outside its range as its family does. At the start
-    b_f = 1 (other biases 0), p = q = 1/2, matrices Xavier-uniform, those of h and r orthogonal.
+    b_f = 1 (other biases 0), p = q = 1/2, R = 0, U orthogonal, other matrices Xavier-uniform.
 
     Reference: R. Genet, H. Inzirillo, *TKAN: Temporal Kolmogorov-Arnold Networks* (2024).
     """
@@ -87,8 +87,10 @@ class TKANCell(nn.Module):
     def _draw(self, generator: torch.Generator | None) -> None:
         for weight in (self.weight_gates, self.weight_inner, self.weight_output):
             nn.init.xavier_uniform_(weight, generator=generator)
-        for square in (*self.weight_hidden.chunk(3), *self.weight_memory):
+        for square in self.weight_hidden.chunk(3):
             nn.init.orthogonal_(square, generator=generator)
+        # through curves that go on straight outside their range a recursion can grow: learnt from none
+        self.weight_memory.zero_()
         self.take.fill_(0.5)
         self.keep.fill_(0.5)
         if self.bias_gates is not None and self.bias_output is not None:
