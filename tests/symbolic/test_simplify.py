@@ -117,6 +117,18 @@ def test_values_stay_and_length_falls(seed):
     torch.testing.assert_close(evaluate(found, points), truth, rtol=1e-8, atol=1e-10)
 
 
+def test_a_size_goes_where_the_sign_is_known_or_does_not_matter():
+    x, y = symbol("x"), symbol("y")
+    draw = torch.Generator().manual_seed(0)
+    u = torch.rand(2, 200, generator=draw, dtype=torch.float64)
+    below = {"x": u[0], "y": 2 + u[1]}
+    assert simplify(1 / sympy.Abs(x / y - 1), samples=below) == y / (y - x)
+    both = {"x": 2 * u[0] - 1, "y": 2 * u[1] - 1}
+    assert simplify(sympy.sin(sympy.Abs(x - y)) ** 2, samples=both) == sympy.sin(x - y) ** 2
+    kept = sympy.Abs(x - y) + x
+    assert simplify(kept, samples=both) == kept
+
+
 def test_positive_is_learnt_from_samples_and_not_presumed_without():
     assert simplify(sqrt(x**2), samples={"x": [0.5, 1.0, 2.0]}) == x
     assert simplify(sqrt(x**2), samples={"x": [-0.5, 1.0, 2.0]}) == sympy.Abs(x)

@@ -7,7 +7,7 @@ applies it compares the values before and after.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import sympy
 from sympy import Add, Expr, Float, Integer, Mul, Pow, Rational
@@ -126,6 +126,13 @@ def without_negligible(expression: Expr, values: Callable[[Expr], Tensor]) -> Ex
         return Add(*kept)
 
     return bottom_up(expression, rule)
+
+
+def without_abs(expression: Expr) -> Iterator[Expr]:
+    """Each |u| as u and as -u: right where u has one sign on the rows, or stands in an even function."""
+    for size in sorted(expression.atoms(sympy.Abs), key=str):
+        for inner in (size.args[0], -size.args[0]):
+            yield expression.xreplace({size: inner})
 
 
 def exp_of_logs(expression: Expr) -> Expr:

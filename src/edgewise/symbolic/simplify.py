@@ -190,6 +190,8 @@ def _search(
         for form in beam:
             tried.add(form)
             offer(rewrite.without_negligible(form, lambda e: evaluate(e, points)))
+            for unsigned in rewrite.without_abs(form):
+                offer(unsigned)
             for rule in _RULES:
                 left = deadline - time.monotonic()
                 if left < 0.02:
