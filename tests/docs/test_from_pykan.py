@@ -66,7 +66,8 @@ def scene(trained, tmp_path, monkeypatch):
     symbolic = compile_formula("exp(x1) + 0.123456*x2^2")
     save(symbolic, "model.safetensors")
     yield {
-        "KAN": KAN, "add_symbolic": add_symbolic, "compile_formula": compile_formula,
+        "KAN": KAN, "add_symbolic": add_symbolic, "classes": KAN([2, 3]),
+        "compile_formula": compile_formula,
         "create_dataset": create_dataset, "data": data, "edgewise": edgewise, "f": f, "load": load,
         "model": model.clone(), "save": save, "symbolic": symbolic, "torch": torch,
         "x": data["train_input"],

@@ -12,8 +12,8 @@ import torch
 from ridges import draw
 
 import edgewise
-from edgewise import recipes
 from edgewise.errors import DataError, InputError, ShapeError
+from edgewise.symbolic import state
 
 RNG = np.random.default_rng(11)
 
@@ -116,7 +116,7 @@ def test_every_row_counts_once_in_the_choice(
         seen.append((fitted, held_out))
         return 0
 
-    monkeypatch.setattr(recipes, "choose", first)
+    monkeypatch.setattr(state, "choose", first)
     x = box(1, 5, 2, rows=rows)
     found = edgewise.discover(x, x[:, 0] * x[:, 1], time_limit=5)
     assert seen == [counted]
