@@ -15,7 +15,7 @@ from edgewise.bases import Basis
 from edgewise.bases.base import check_count
 from edgewise.errors import InputError, ShapeError
 from edgewise.kernels.residual import RESIDUALS, full_precision
-from edgewise.nn.layer import KANLayer
+from edgewise.nn.layer import KANLayer, hold
 from edgewise.nn.starts import moments
 
 Sizes = int | Sequence[int]
@@ -61,19 +61,12 @@ class Kernels(nn.Module):
         self.dilation = sizes_of("dilation", dilation, self.dims, 1)
         self.basis, self.base = bases.make(basis), base
         factory: dict[str, Any] = {"dtype": dtype or torch.get_default_dtype(), "device": device}
-        for name, tensor in self.basis.tensors(in_channels, **factory).items():
-            self._hold(name, tensor)
+        hold(self, self.basis, in_channels, **factory)
         self.weight = nn.Parameter(torch.empty(self._weight_shape(), **factory))
         self.register_parameter(
             "bias", nn.Parameter(torch.zeros(out_channels, **factory)) if bias else None
         )
         self.reset_parameters(noise, generator)
-
-    def _hold(self, name: str, tensor: Tensor) -> None:
-        if name in self.basis.shape_names:
-            self.register_parameter(name, nn.Parameter(tensor))
-        else:
-            self.register_buffer(name, tensor)
 
     @property
     def n_functions(self) -> int:
@@ -118,7 +111,7 @@ class Kernels(nn.Module):
         first = self.basis.tensors(self.in_channels, **factory)
         for name in self.basis.shape_names:
             getattr(self, name).copy_(first[name])
-        of = moments(self._one_channel_each())
+        of = moments(self)
         variance = of.half[:, None] ** 2 / (3 * self.reach)
         part = 1.0 if self.base == "zero" else noise**2 / (1 + noise**2)
         std = part * variance * of.share / (of.share * of.values).sum(1, keepdim=True)
@@ -128,13 +121,6 @@ class Kernels(nn.Module):
         self.weight.copy_(self._from_edges(edges * std.sqrt().to(edges.dtype)))
         if self.bias is not None:
             self.bias.zero_()
-
-    def _one_channel_each(self) -> KANLayer:
-        """A layer without outputs that has this one's basis on the same ranges."""
-        factory: dict[str, Any] = {"dtype": self.weight.dtype, "device": self.weight.device}
-        layer = KANLayer(self.in_channels, 0, self.basis, base=self.base, **factory)
-        layer.set_basis(self.basis, self.basis_tensors, layer.coef)
-        return layer
 
     def expand(self, x: Tensor) -> Tensor:
         """Every channel's maps B_1 .. B_K and b: (N, C, *sizes) -> (N, C F, *sizes), channels last."""
@@ -193,20 +179,10 @@ def update_grids(model: nn.Module, x: Tensor) -> None:
     its last inputs. Normalisations between them do what they do in the model's mode (train or eval).
     """
 
-    def follow(layer: Any, given: tuple[Tensor, ...]) -> None:
-        if isinstance(layer, Kernels):
-            layer.update_grid(given[0])
-            return
-        old, flat = layer.basis_tensors, given[0].reshape(-1, layer.in_features)
-        new = layer.basis.adapt(flat.to(layer.coef.dtype), old)
-        coef = bases.moved(layer.basis, old, layer.coef, layer.basis, new)
-        layer.set_basis(layer.basis, new, coef)
-
-    kinds = (Kernels, KANLayer)
     hooks = [
-        part.register_forward_pre_hook(follow)
+        part.register_forward_pre_hook(lambda layer, given: layer.update_grid(given[0]))
         for part in model.modules()
-        if isinstance(part, kinds)
+        if isinstance(part, Kernels | KANLayer)
     ]
     try:
         model(x)

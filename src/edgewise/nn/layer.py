@@ -78,11 +78,7 @@ class KANLayer(nn.Module):
         self.basis, self.base, self.start = bases.make(basis), base, start
         self.primitives: tuple[EdgeFunction, ...] = ()
         factory: dict[str, Any] = {"dtype": dtype or torch.get_default_dtype(), "device": device}
-        for name, tensor in self.basis.tensors(in_features, **factory).items():
-            if name in self.basis.shape_names:
-                self.register_parameter(name, nn.Parameter(tensor))
-            else:
-                self.register_buffer(name, tensor)
+        hold(self, self.basis, in_features, **factory)
         O, I, K = out_features, in_features, self.basis.size
         self.coef = nn.Parameter(torch.empty(O, I, K, **factory))
         self.scale_base = nn.Parameter(torch.empty(O, I, **factory))
@@ -159,14 +155,18 @@ class KANLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = checked(x, self.in_features, self.coef.dtype)
-        # the count is spelt out: -1 is ambiguous when there are no inputs
-        flat = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), self.in_features)
+        flat = self._rows(x)
         scales = self.scale_spline, self.scale_base
         y = self.basis.mix(flat, self.basis_tensors, self.coef, *scales, self.mask, self.base)
         if self.primitives:
             for o, _, values in self.symbolic_values(flat):
                 y = y.index_add(1, o, values)
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """x (..., I) as (B, I)."""
+        # the count is spelt out: -1 is ambiguous when there are no inputs
+        return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), self.in_features)
 
     def edges(self, x: Tensor, order: int = 0) -> Tensor:
         """Every edge's value (order 0) or derivative (order 1): x (B, I) -> (B, O, I)."""
@@ -223,6 +223,14 @@ class KANLayer(nn.Module):
                 new = nn.Parameter(tensor.detach().clone(), requires_grad=old.requires_grad)
                 setattr(self, name, new)
 
+    @torch.no_grad()
+    def update_grid(self, x: Tensor) -> None:
+        """Let ranges and knots follow the inputs x (..., I), in place; the curves stay as well as their
+        functions allow."""
+        old = self.basis_tensors
+        new = self.basis.adapt(self._rows(checked(x, self.in_features, self.coef.dtype)), old)
+        self.set_basis(self.basis, new, bases.moved(self.basis, old, self.coef, self.basis, new))
+
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *others: Any) -> None:
         codes = state.get(f"{prefix}symbolic_code")
         count = int(codes.max()) if codes is not None and codes.numel() else 0
@@ -236,6 +244,15 @@ class KANLayer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, basis={self.basis}, base={self.base!r}"
+
+
+def hold(module: nn.Module, basis: Basis, in_features: int, **factory: Any) -> None:
+    """Give a module the basis's tensors for I inputs: trained shapes as parameters, others as buffers."""
+    for name, tensor in basis.tensors(in_features, **factory).items():
+        if name in basis.shape_names:
+            module.register_parameter(name, nn.Parameter(tensor))
+        else:
+            module.register_buffer(name, tensor)
 
 
 def checked(x: Tensor, in_features: int, dtype: torch.dtype) -> Tensor:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
-from edgewise.bases import BSpline
+from edgewise.bases import Basis, BSpline
 from edgewise.kernels.residual import RESIDUALS
 
 if TYPE_CHECKING:
@@ -53,9 +53,22 @@ class Moments:
         return 1 / (self.values + self.slopes).clamp_min(torch.finfo(torch.float64).tiny)
 
 
+class Functions(Protocol):
+    """What moments are taken of: a basis with its tensors, and the residual's name. A layer or a
+    convolution."""
+
+    @property
+    def basis(self) -> Basis: ...
+    @property
+    def basis_tensors(self) -> dict[str, Tensor]: ...
+    @property
+    def base(self) -> str: ...
+
+
 @torch.no_grad()
-def moments(layer: KANLayer) -> Moments:
+def moments(layer: Functions) -> Moments:
     """The moments of the layer's own functions, by the midpoint rule on its own ranges."""
+    I = len(layer.basis.range_of(layer.basis_tensors)[0])
     tensors = {name: t.detach().double() for name, t in layer.basis_tensors.items()}
     if all(bool((t == t[:1]).all()) for t in tensors.values()):  # as it is at first: one for all
         tensors = {name: t[:1] for name, t in tensors.items()}
@@ -63,7 +76,6 @@ def moments(layer: KANLayer) -> Moments:
     places = (torch.arange(_POINTS, device=lower.device) + 0.5) / _POINTS
     x, half = lower + (upper - lower) * places[:, None].double(), (upper - lower) / 2
     value, slope = RESIDUALS[layer.base]
-    I = layer.in_features
     return Moments(
         layer.basis.features(x, tensors).square().mean(0).expand(I, -1),
         (half[:, None] * layer.basis.features(x, tensors, 1)).square().mean(0).expand(I, -1),

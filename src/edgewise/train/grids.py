@@ -30,11 +30,7 @@ def update_grids(model: Network, x: Tensor, *, room: bool = False) -> None:
     piece goes on as the polynomial it is.
     """
     for layer, nodes in zip(model.layers, model.nodes, strict=True):
-        old = layer.basis_tensors
-        new = layer.basis.adapt(torch.cat([x, _beyond(x)]) if room else x, old)
-        layer.set_basis(
-            layer.basis, new, bases.moved(layer.basis, old, layer.coef, layer.basis, new)
-        )
+        layer.update_grid(torch.cat([x, _beyond(x)]) if room else x)
         x = nodes(layer(x))
 
 
