@@ -5,7 +5,8 @@ import torch
 
 from edgewise import bases
 from edgewise.bases import moved
-from edgewise.bases.squash import polynomial, tanh_factors
+from edgewise.bases.horner import polynomial
+from edgewise.bases.squash import tanh_factors
 from edgewise.errors import InputError
 from edgewise.nn import KANLayer
 

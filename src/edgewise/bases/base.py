@@ -170,8 +170,13 @@ def moved(
     refinement by subdivision); otherwise the least-squares fit at the new basis's design points.
     """
     exact = basis.extended(tensors, coef, target, target_tensors)
-    if exact is not None:
-        return exact
+    return fitted(basis, tensors, coef, target, target_tensors) if exact is None else exact
+
+
+def fitted(
+    basis: Basis, tensors: Tensors, coef: Tensor, target: Basis, target_tensors: Tensors
+) -> Tensor:
+    """As ``moved``, always by least squares."""
     points = target.design_points(target_tensors)
     values = curves(basis.features(points, tensors), coef)
     return target.project(points, values, target_tensors)

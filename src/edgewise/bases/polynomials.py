@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from edgewise.bases.base import Tensors
+from edgewise.bases.horner import polynomial
 from edgewise.bases.ranged import Ranged, stacked
-from edgewise.bases.squash import polynomial, tanh_factors
+from edgewise.bases.squash import tanh_factors
 from edgewise.errors import InputError
 
 # (a, b, c) of Q_{m+1} = (a z + b) Q_m - c Q_{m-1}

@@ -48,6 +48,11 @@ class Ranged(Basis):
         object.__setattr__(self, "range", interval(self.range))
 
     @property
+    def rank(self) -> float:
+        """Singular values that fits leave out, as a share of the largest; rounding is left out anyway."""
+        return 0.0
+
+    @property
     def follows(self) -> bool:
         """Whether the functions move with the limits."""
         return True
@@ -167,7 +172,8 @@ class Ranged(Basis):
         """By singular values: functions that nearly depend on one another share a curve evenly."""
         A = self.features(points, tensors).transpose(0, 1)  # (I, N, K)
         U, s, Vh = torch.linalg.svd(A, full_matrices=False)
-        least = s.amax(-1, keepdim=True) * (len(points) * torch.finfo(A.dtype).eps)
+        rounding = len(points) * torch.finfo(A.dtype).eps
+        least = s.amax(-1, keepdim=True) * max(rounding, self.rank)
         inverse = torch.where(s > least, 1 / s, 0.0)[..., None]
         solved = Vh.mT @ (inverse * (U.mT @ values.permute(2, 0, 1)))
         return solved.permute(2, 0, 1).contiguous()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from edgewise.bases.base import Tensors, check_count
+from edgewise.bases.horner import polynomial
 from edgewise.bases.polynomials import Chebyshev
 from edgewise.bases.shaped import Shaped
 
@@ -80,17 +81,9 @@ class Rational(Shaped):
 
 def _denominators(z: Tensor, b: Tensor, order: int) -> list[Tensor]:
     """Q, Q', .., Q^(order) at z (..., I), b (I, n+1)."""
-    p = [_polynomial(z, b, r) for r in range(order + 1)]
+    p = [polynomial(b.unbind(1), z, r) for r in range(order + 1)]
     Q = [
         sum((math.comb(r, m) * p[m] * p[r - m] for m in range(r)), start=p[r] * p[0])
         for r in range(order + 1)
     ]
     return [1.0 + Q[0], *Q[1:]]
-
-
-def _polynomial(z: Tensor, b: Tensor, order: int) -> Tensor:
-    """The derivative of sum_m b_m z^m, by Horner's rule."""
-    value = torch.zeros_like(z)
-    for m in range(b.shape[1] - 1, order - 1, -1):
-        value = value * z + math.perm(m, order) * b[:, m]
-    return value

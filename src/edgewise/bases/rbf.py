@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from edgewise.bases.base import Tensors
+from edgewise.bases.horner import polynomial
 from edgewise.bases.ranged import Ranged, product
-from edgewise.bases.squash import polynomial, tanh_factors
+from edgewise.bases.squash import tanh_factors
 from edgewise.errors import InputError
 
 # Further than so many widths from every centre all bumps are 0 in both precisions.

@@ -5,9 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 
-import torch
-from torch import Tensor
-
 # Coefficients of a polynomial, constant first.
 Coefficients = tuple[float, ...]
 
@@ -25,14 +22,6 @@ def tanh_factors(order: int) -> tuple[Coefficients, ...]:
             slope = tuple(n * c for n, c in enumerate(own))[1:]
             factors.append(_times_rate(_plus(slope, lower)))
     return tuple(factors)
-
-
-def polynomial(coefficients: Coefficients, z: Tensor) -> Tensor:
-    """The polynomial's values at z, by Horner's rule."""
-    value = torch.zeros_like(z)
-    for c in reversed(coefficients):
-        value = value * z + c
-    return value
 
 
 def _plus(p: Coefficients, q: Coefficients) -> Coefficients:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from edgewise.bases.base import Basis, Tensors, curves
+from edgewise.bases.base import Basis, Tensors, fitted
 from edgewise.bases.ranged import product
 from edgewise.bases.shaped import Shaped
 from edgewise.bases.wavelet_curves import CURVES, WIDTHS
@@ -29,13 +29,13 @@ class Wavelet(Shaped):
 
         t = (2 j + 1) / 2^l - 1,    j = 0 .. 2^l - 1,    L = ceil(log2(grid + 1))
 
+    so that grid = 5 makes 1 + 1 + 2 + 4 = 8 functions. One bank serves all edges that leave an input,
+    and a layer stays one matrix product. For s and t an edge, as published, see ``nn.EdgeWavelets``.
+
     c, see ``wavelet_curves.WIDTHS``, lets the widest one reach past the ends of the range. With c = 1
     slopes there are out of reach: a line is fitted to 1 by Mexican hats of any number, and with 1.5
     by 8, 16 and 32 functions to 4e-2, 9e-3 and 8e-4 of its half height. Wider ones would fit smooth
     curves closer still, and depend on one another more.
-
-    so that grid = 5 makes 1 + 1 + 2 + 4 = 8 functions. One bank serves all edges that leave an input,
-    and a layer stays one matrix product. For s and t an edge, as published, see ``nn.EdgeWavelets``.
 
     kind: psi, see ``wavelet_curves.CURVES``. trainable: log s and t of each input's wavelets are
     trained too. Beyond the range the wavelets go on by themselves, to 0. Refinement: exact, by further
@@ -118,19 +118,15 @@ class Wavelet(Shaped):
         longer = torch.nn.functional.pad(coef, (0, target.size - self.size))
         if bool(stayed.all()):
             return longer
-        points = target.design_points(target_tensors)
-        values = curves(self.features(points, tensors), coef)
-        fitted = target.project(points, values, target_tensors)
-        return torch.where(stayed[:, None], longer, fitted)
+        return torch.where(
+            stayed[:, None], longer, fitted(self, tensors, coef, target, target_tensors)
+        )
 
-    def project(self, points: Tensor, values: Tensor, tensors: Tensors) -> Tensor:
-        """As in every family; trained wavelets may come to depend on one another, and large
-        coefficients of either sign would be no start for further training."""
-        if not self.trainable:
-            return super().project(points, values, tensors)
-        A = self.features(points, tensors).transpose(0, 1)
-        solved = torch.linalg.pinv(A, rtol=_RANK) @ values.permute(2, 0, 1)
-        return solved.permute(2, 0, 1).contiguous()
+    @property
+    def rank(self) -> float:
+        """Trained wavelets may come to depend on one another, and large coefficients of either sign
+        would be no start for further training."""
+        return _RANK if self.trainable else 0.0
 
 
 def _moved(tensors: Tensors, factor: Tensor, shift: Tensor) -> dict[str, Tensor]:

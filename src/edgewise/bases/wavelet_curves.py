@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from edgewise.bases.horner import polynomial
 from edgewise.bases.ranged import product
 
 # exp(-u^2 / 2) is 0 beyond, and a power of an infinite u times 0 would not be a number
@@ -26,7 +27,7 @@ def _gaussian(u: Tensor, order: int, scale: float = 1.0) -> Tensor:
     value = torch.exp(square * -0.5)
     # (-1)^n He_n(u) = u^(n mod 2) sum_m c_m u^2m
     rows = [scale * c for c in _hermite(order)[order % 2 :: 2]]
-    value = product(value, _polynomial(rows, square, 0) if len(rows) > 1 else rows[0])
+    value = product(value, polynomial(rows, square) if len(rows) > 1 else rows[0])
     return product(value, u) if order % 2 else value
 
 
@@ -74,7 +75,7 @@ def _meyer_window(v: Tensor, order: int) -> list[Tensor]:
     t = 2 * v - 1
     inside = (t > 0) & (t < 1)
     t = t.clamp(0.0, 1.0)
-    angle = [2**r * math.pi / 2 * _polynomial(_NU, t, r) for r in range(order + 1)]
+    angle = [2**r * math.pi / 2 * polynomial(_NU, t, r) for r in range(order + 1)]
     C, S = [torch.cos(angle[0])], [torch.sin(angle[0])]
     for n in range(order):
         rates = angle[1 : n + 2]
@@ -100,7 +101,7 @@ def _sinc(u: Tensor, order: int) -> list[Tensor]:
     small, large = torch.where(near, u, 0.0), torch.where(near, 1.0, u)
     values, S = [], torch.zeros_like(u)
     for r in range(order + 1):
-        series = _polynomial(_SINC, small, r)
+        series = polynomial(_SINC, small, r)
         # u S^(r) + r S^(r-1) = sin^(r)(u)
         S = (torch.sin(large + r * math.pi / 2) - r * S) / large
         values.append(torch.where(near, series, S))
@@ -111,17 +112,6 @@ def _product(f: list[Tensor], g: list[Tensor], order: int) -> Tensor:
     """(f g)^(order), by Leibniz's rule."""
     terms = [math.comb(order, m) * f[m] * g[order - m] for m in range(order + 1)]
     return sum(terms[1:], start=terms[0])
-
-
-def _polynomial(coefficients: Sequence[float], t: Tensor, order: int) -> Tensor:
-    """The derivative of sum_m c_m t^m, by Horner's rule."""
-    rows = [math.perm(m, order) * c for m, c in enumerate(coefficients) if m >= order]
-    if len(rows) < 2:
-        return torch.full_like(t, rows[0] if rows else 0.0)
-    value = t * rows[-1] + rows[-2]
-    for c in rows[-3::-1]:
-        value = value * t + c
-    return value
 
 
 # name -> psi^(order)(u)
