@@ -15,6 +15,7 @@ from torch.nn import functional
 from edgewise.bases.base import check_count
 from edgewise.errors import InputError, ShapeError
 from edgewise.optim.levenberg_marquardt import minimise
+from edgewise.optim.quotient import Quotient
 
 # Degrees of numerator and denominator, and the range on which a start is fitted.
 _UP, _DOWN, _RANGE = 5, 4, 3.0
@@ -148,23 +149,10 @@ def fitted(start: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _quotient(y: Tensor, up: Tensor, down: Tensor) -> tuple[float, Tensor, Tensor]:
     """The error, a and b, of either sign, of the least-squares fit (up a) / (1 + down b) to y."""
-    count = up.shape[1]
-
-    def parts(theta: Tensor) -> tuple[Tensor, Tensor]:
-        below = 1 + down @ theta[count:]
-        return up @ theta[:count] / below, below
-
-    def linearise(theta: Tensor) -> tuple[float, Tensor, Tensor]:
-        R, below = parts(theta)
-        J = torch.cat([up, -R[:, None] * down], dim=1) / below[:, None]
-        return float((R - y).square().sum()) / 2, J.T @ J, J.T @ (R - y)
-
-    def loss(theta: Tensor) -> float:
-        return float((parts(theta)[0] - y).square().sum()) / 2
-
+    count, quotient = up.shape[1], Quotient(up, down, y, torch.ones_like(y))
     theta = torch.zeros(count + down.shape[1], dtype=torch.float64)
     theta[1], theta[count:] = 0.5, 0.1
-    found = minimise(linearise, loss, theta, steps=200, tolerance=1e-14)
+    found = minimise(quotient.linearised, quotient.loss, theta, steps=200, tolerance=1e-14)
     return found.loss, found.theta[:count], found.theta[count:]
 
 

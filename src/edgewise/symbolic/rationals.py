@@ -8,7 +8,7 @@ least needed first, each time with the others fitted again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import combinations_with_replacement
 
 import sympy
@@ -17,6 +17,7 @@ from sympy import Expr, Float, Symbol
 from torch import Tensor
 
 from edgewise.optim.levenberg_marquardt import minimise
+from edgewise.optim.quotient import Quotient
 from edgewise.symbolic.outer import IDENTITY, SQUARE, Transformed, transformed
 
 _OUTER = (IDENTITY, SQUARE)
@@ -36,46 +37,6 @@ def rationals(z: Tensor, y: Tensor, root: Tensor, symbols: Sequence[Symbol]) -> 
             yield target.sign * outer.inverse(quotient)
 
 
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """t = P / (1 + R): above (N, K) has the terms of P, below those of R, scaled to size 1, scale (N,)
-    the square roots of weights. Coefficients stand in the order of the columns, P's first."""
-
-    above: Tensor
-    below: Tensor
-    t: Tensor
-    scale: Tensor
-
-    def kept(self, columns: Sequence[int]) -> _Model:
-        K = self.above.shape[1]
-        above, below = [k for k in columns if k < K], [k - K for k in columns if k >= K]
-        return _Model(self.above[:, above], self.below[:, below], self.t, self.scale)
-
-    def residual(self, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighted residual (N,) and the values of P / Q, 1 / Q."""
-        K = self.above.shape[1]
-        inverse = (1 + self.below @ c[K:]).reciprocal()
-        value = (self.above @ c[:K]) * inverse
-        return (value - self.t) * self.scale, torch.stack([value, inverse])
-
-    def loss(self, c: Tensor) -> float:
-        return float(self.residual(c)[0].square().sum())
-
-    def linearised(self, c: Tensor) -> tuple[float, Tensor, Tensor]:
-        r, (value, inverse) = self.residual(c)
-        J = torch.cat([self.above, -value[:, None] * self.below], 1)
-        J = J * (inverse * self.scale)[:, None]
-        return float(r.square().sum()), J.T @ J, J.T @ r
-
-    def fit(self, c: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """Coefficients, and their covariance in units of the noise that is left."""
-        found = minimise(self.linearised, self.loss, c, steps=steps, tolerance=1e-6, patience=2)
-        loss, H, _ = self.linearised(found.theta)
-        spare = max(len(self.t) - len(c), 1)
-        H = H + 1e-12 * torch.diag(H.diagonal())
-        return found.theta, torch.linalg.pinv(H, hermitian=True) * loss / spare
-
-
 def _quotient(z: Tensor, target: Transformed, symbols: Sequence[Symbol]) -> Expr | None:
     powers = [
         chosen
@@ -87,7 +48,7 @@ def _quotient(z: Tensor, target: Transformed, symbols: Sequence[Symbol]) -> Expr
     if not bool((unit > 0).all() and torch.isfinite(unit).all()):
         return None
     columns = columns / unit
-    whole = _Model(columns, columns[:, 1:], target.t, target.scale)
+    whole = Quotient(columns, columns[:, 1:], target.t, target.scale)
     weighted = columns * target.scale[:, None]
     start = torch.linalg.lstsq(weighted, (target.t * target.scale)[:, None], driver="gelsd")
     c = torch.cat([start.solution[:, 0], columns.new_zeros(len(powers) - 1)])
@@ -102,10 +63,10 @@ def _quotient(z: Tensor, target: Transformed, symbols: Sequence[Symbol]) -> Expr
     return P / Q
 
 
-def _needed(whole: _Model, c: Tensor) -> tuple[list[int], Tensor]:
+def _needed(whole: Quotient, c: Tensor) -> tuple[list[int], Tensor]:
     """The columns that t needs, of P's and then of R's, and their coefficients."""
     kept = list(range(len(c)))
-    c, covariance = whole.fit(c, _STEPS)
+    c, covariance = _fit(whole, c, _STEPS)
     while True:
         chi2 = c.square() / covariance.diagonal().clamp_min(1e-300)
         least = int(chi2.argmin())
@@ -114,4 +75,20 @@ def _needed(whole: _Model, c: Tensor) -> tuple[list[int], Tensor]:
         rest = [k for k in range(len(kept)) if k != least]
         moved = c[rest] - covariance[rest, least] * c[least] / covariance[least, least]
         kept = [kept[k] for k in rest]
-        c, covariance = whole.kept(kept).fit(moved, _AGAIN)
+        c, covariance = _fit(_part(whole, kept), moved, _AGAIN)
+
+
+def _part(whole: Quotient, columns: Sequence[int]) -> Quotient:
+    """With these columns of P, and after them of R, alone."""
+    K = whole.above.shape[1]
+    above, below = [k for k in columns if k < K], [k - K for k in columns if k >= K]
+    return replace(whole, above=whole.above[:, above], below=whole.below[:, below])
+
+
+def _fit(quotient: Quotient, c: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Coefficients, and their covariance in units of the noise that is left."""
+    found = minimise(quotient.linearised, quotient.loss, c, steps=steps, tolerance=1e-6, patience=2)
+    loss, H, _ = quotient.linearised(found.theta)
+    spare = max(len(quotient.t) - len(c), 1)
+    H = H + 1e-12 * torch.diag(H.diagonal())
+    return found.theta, torch.linalg.pinv(H, hermitian=True) * loss / spare

@@ -103,9 +103,7 @@ def fit_shape(rows: Rows, shape: Shape, deadline: float, seconds: float) -> Fitt
     else:
         grid = 5
     model = _network(shape, grid)
-    limit = min(seconds, deadline - time.monotonic())
-    if limit < 0.3:
-        return None
+    limit = max(min(seconds, deadline - time.monotonic()), 0.0)
     try:
         # finer grids are kept only where held-out rows gain: a precise curve tells primitives apart
         finer = (grid, 2 * grid, 4 * grid) if len(few) > 40 * grid * edges / 5 else (grid,)

@@ -15,6 +15,8 @@ from edgewise.symbolic.front import Candidate, choose, pareto
 Progress = Callable[[str, Candidate | None, float], None]
 Accept = Callable[[sympy.Expr], sympy.Expr | None]
 
+# A stage that is given less than so many seconds is not begun.
+_LEAST = 0.3
 # Held-out error relative to the target's spread that counts as none.
 _EXACT = 1e-9
 
@@ -53,7 +55,8 @@ class Search:
 
     @property
     def late(self) -> bool:
-        return time.monotonic() > self.deadline
+        """Whether too little time is left for anything more."""
+        return self.left < _LEAST
 
     @property
     def best(self) -> Candidate | None:

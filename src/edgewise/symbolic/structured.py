@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from itertools import islice
+from itertools import combinations, islice
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from edgewise.symbolic.evaluate import evaluate, symbol
+from edgewise.symbolic.groups import products
 from edgewise.symbolic.laws import laws
 from edgewise.symbolic.polynomials import polynomials
 from edgewise.symbolic.reduce import Columns, Reduction, Start, reductions, start
@@ -30,9 +32,10 @@ _PROPOSALS, _AFTER, _TOP = (1, 10, 9, 9), 2, 4
 _AS_GOOD, _EXACT = 1.05, 1e-6
 # Fits this much worse than the best are not the law.
 _WORSE = 8.0
-# Splines of columns, and of groups, that must not explain what a formula leaves, and how far F may be
-# from 1.
-_GRID, _GRIDS, _DEVIATIONS = 8, (40, 10, 4), 4.0
+# Splines of columns, of groups and of two columns, that must not explain what a formula leaves, and
+# how far F may be from 1.
+_GRID, _GRIDS, _PAIR_GRID, _DEVIATIONS = 8, (40, 10, 4), 4, 4.0
+_PAIR_ROWS = 3000
 # Tables of so few columns are searched as they are, too.
 _COLUMNS = 3
 
@@ -90,12 +93,8 @@ def _after(seconds: float, also: Callable[[], bool] = lambda: False) -> Callable
 
 
 def _explained(search: Search, begun: Start, reduction: Reduction) -> bool:
-    """Whether the best formula leaves nothing that splines of the columns and of their groups could
-    explain: its residuals then are noise.
-
-    The F test of all spline coefficients: F = (explained / K) / (unexplained / (N - K)), whose
-    standard deviation under noise is about sqrt(2 / K).
-    """
+    """Whether the best formula leaves nothing that splines of the columns, of their groups or of any
+    two columns together could explain: its residuals then are noise."""
     best = search.best
     if best is None:
         return False
@@ -106,14 +105,27 @@ def _explained(search: Search, begun: Start, reduction: Reduction) -> bool:
     root = torch.ones_like(begun.y) if begun.weight is None else begun.weight.sqrt()
     left = (value - begun.y) * root
     z = reduction.groups.columns(reduction.columns.x)
-    bases = [basis(column[:, None], _GRID) for column in x.unbind(1)]
+    single = [basis(column[:, None], _GRID) for column in x.unbind(1)]
     if z.shape[1]:
-        bases.append(basis(z, _GRIDS[z.shape[1] - 1]))
-    X = torch.cat(bases, dim=1) * root[:, None]
+        single.append(basis(z, _GRIDS[z.shape[1] - 1]))
+    few = [basis(column[:, None], _PAIR_GRID) for column in x[:_PAIR_ROWS].unbind(1)]
+    pairs = (products([a, b]) for a, b in combinations(few, 2))
+    search.explained = _noise(left, torch.cat(single, dim=1) * root[:, None]) and all(
+        not search.late and _noise(left[:_PAIR_ROWS], pair * root[:_PAIR_ROWS, None])
+        for pair in pairs
+    )
+    return search.explained
+
+
+def _noise(left: Tensor, X: Tensor) -> bool:
+    """Whether the functions X (N, K) explain no more of the residuals (N,) than of noise.
+
+    The F test of all coefficients: F = (explained / K) / (unexplained / (N - K)), whose standard
+    deviation under noise is about sqrt(2 / K).
+    """
     solution = torch.linalg.lstsq(X, left[:, None], driver="gelsd").solution
     unexplained = float((left - (X @ solution)[:, 0]).square().sum())
     N, K = X.shape
     explained = float(left.square().sum()) - unexplained
     F = (explained / K) / max(unexplained / max(N - K, 1), 1e-300)
-    search.explained = N > 2 * K and F < 1 + _DEVIATIONS * math.sqrt(2 / K)
-    return search.explained
+    return N > 2 * K and F < 1 + _DEVIATIONS * math.sqrt(2 / K)
