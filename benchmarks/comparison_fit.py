@@ -143,7 +143,8 @@ def loss_of(output: Tensor, y: Tensor, task: Task) -> Tensor:
 @torch.no_grad()
 def score(model: nn.Module, rows: Rows, task: Task) -> Score:
     """A network that gave up on finite numbers has infinite errors."""
-    output = model(rows.x)
+    output = model.eval()(rows.x)
+    model.train()
     if not bool(output.isfinite().all()):
         return Score(math.inf, math.inf)
     loss = float(loss_of(output, rows.y, task))

@@ -27,7 +27,6 @@ deviations of the training targets; of the others, the accuracy. Seconds are the
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from itertools import product
 from pathlib import Path
@@ -38,6 +37,7 @@ from comparison_fit import Plan, measured
 from comparison_models import BUDGETS, contestants
 from comparison_table import markdown, shown, sizes, table, told
 from comparison_tasks import SOURCES, task
+from kept import add, read
 
 RESULTS = Path(__file__).parent / "results" / "kan_vs_mlp.jsonl"
 # What makes two runs the same one.
@@ -47,7 +47,7 @@ KEY = ("task", "contestant", "budget", "steps", "batch", "seeds")
 def main(arguments: list[str] | None = None) -> int:
     given = parsed(arguments)
     torch.set_num_threads(1)
-    kept = {} if given.fresh else read(given.results)
+    kept = {} if given.fresh else read(given.results, KEY)
     plan = Plan(given.steps, given.batch, given.seeds)
     runs = []
     for budget, name in product(given.budgets, given.tasks):
@@ -64,23 +64,6 @@ def main(arguments: list[str] | None = None) -> int:
         runs += [kept[key] for key in asked if key in kept]
     print(sizes(runs) if given.sizes else markdown(runs) if given.markdown else shown(table(runs)))
     return 0
-
-
-def read(path: Path) -> dict[tuple, dict]:
-    """Key -> the last run of it. An unfinished last line, left by a killed process, is none."""
-    if not path.exists():
-        return {}
-    runs = [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1] if line]
-    return {tuple(run[name] for name in KEY): run for run in runs}
-
-
-def add(path: Path, run: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = path.read_bytes() if path.exists() else b""
-    if text and not text.endswith(b"\n"):
-        path.write_bytes(text[: text.rfind(b"\n") + 1])
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(run) + "\n")
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:

@@ -25,7 +25,7 @@ from statistics import mean, median
 import torch
 from torch import Tensor, nn
 
-from edgewise.nn.recurrent import TKAN
+from edgewise.nn import TKAN, TKAT
 
 WINDOW = 12
 RATES = (0.005, 0.01)
@@ -102,11 +102,25 @@ class Forecast(nn.Module):
         return x[:, -1] + self.head(self.layer(x)[0][:, -1])
 
 
+class Ahead(nn.Module):
+    """The last value, and the changes ahead by a temporal KAN transformer of the same size."""
+
+    def __init__(self, ahead: int, seed: int) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.model = TKAT(1, ahead, hidden_size=4, nhead=2, inner_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -1] + self.model(x)
+
+
 # (ahead, seed) -> model, with widths for about as many numbers
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "nn.LSTM": partial(Forecast, nn.LSTM, 10),
     "nn.GRU": partial(Forecast, nn.GRU, 12),
     "TKAN": partial(Forecast, TKAN, 10, inner_size=3),
+    "TKAT": Ahead,
 }
 
 

@@ -32,10 +32,10 @@ from itertools import product
 from pathlib import Path
 
 from edgewise.workers import Worker
+from kept import add, read
 from symbolic_markdown import markdown
 from symbolic_problems import SHORT, problems
-from symbolic_results import add, identity, judged_alike, made_alike, read
-from symbolic_runs import Method, judged, measured, methods
+from symbolic_runs import JUDGE, KEY, Method, judged, measured, methods
 from symbolic_table import by_equation, summary
 
 RESULTS = Path(__file__).parent / "results" / "symbolic.jsonl"
@@ -44,7 +44,7 @@ RESULTS = Path(__file__).parent / "results" / "symbolic.jsonl"
 def main(arguments: list[str] | None = None) -> int:
     given = parsed(arguments)
     if given.table:
-        runs = chosen(list(read(given.results).values()), given)
+        runs = chosen(list(read(given.results, KEY).values()), given)
         if given.markdown:
             print(markdown(runs, problems()))
         else:
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def all_of(contestants: list[Method], given: argparse.Namespace) -> list[dict]:
     """Every run that is asked for: kept, or made now; the methods take turns on each problem."""
-    kept = {} if given.fresh else read(given.results)
+    kept = {} if given.fresh else read(given.results, KEY)
     asked = [
         {
             "method": method.name,
@@ -90,9 +90,9 @@ def all_of(contestants: list[Method], given: argparse.Namespace) -> list[dict]:
         judges.put(worker)
 
     def one(key: dict) -> dict:
-        method, run = by_name[key["method"]], kept.get(identity(key))
-        again = run is None or not made_alike(run, method.version, method.source)
-        if run is not None and not again and judged_alike(run):
+        method, run = by_name[key["method"]], kept.get(tuple(key[name] for name in KEY))
+        again = run is None or (run["version"], run["source"]) != (method.version, method.source)
+        if run is not None and not again and run.get("judged_by") == JUDGE:
             return run
         judge = judges.get()
         try:

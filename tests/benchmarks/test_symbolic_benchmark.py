@@ -217,9 +217,9 @@ def test_failures_are_counted_and_runs_that_are_there_are_not_repeated(
     with file.open("a") as torn:
         torn.write('{"method": "gplearn", "prob')
 
-    import symbolic_results
+    import kept
 
-    left = {(run["problem"], run["noise"]): run for run in symbolic_results.read(file).values()}
+    left = kept.read(file, ("problem", "noise"))
     assert len(left) == 3
     assert left["I.12.1", 0]["status"] == "failed: RuntimeError: planted: no law today"
     assert left["I.12.1", 0.1]["status"] == "time limit" and left["I.12.1", 0.1]["same"] is None

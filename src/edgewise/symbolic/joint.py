@@ -24,7 +24,8 @@ from edgewise.symbolic.canonical import canonicalise
 from edgewise.symbolic.primitives import Primitive
 from edgewise.symbolic.snapping import snap_network
 from edgewise.symbolic.suggest import Suggestion, library, suggest
-from edgewise.train.objective import MeanSquare, Objective, SecondOrder
+from edgewise.train.losses import MeanSquare
+from edgewise.train.objective import Objective, SecondOrder
 
 Edge = tuple[int, int, int]  # (l, i, j) as users write it
 

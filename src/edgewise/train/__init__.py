@@ -6,8 +6,8 @@ from edgewise.train.fit import Fitted, fit
 from edgewise.train.grids import refine, update_grids
 from edgewise.train.history import History
 from edgewise.train.loader import all_rows
-from edgewise.train.losses import CrossEntropy, MeanSquare
-from edgewise.train.objective import Objective, make_loss
+from edgewise.train.losses import CrossEntropy, MeanSquare, make_loss
+from edgewise.train.objective import Objective
 from edgewise.train.penalties import EdgeSparsity
 from edgewise.train.recorder import Callback, Recorder
 from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt

@@ -17,8 +17,8 @@ from edgewise.train.auto import Auto
 from edgewise.train.classes import one_hot, with_probabilities
 from edgewise.train.history import History
 from edgewise.train.loader import all_rows, batches
-from edgewise.train.losses import CrossEntropy, Loss
-from edgewise.train.objective import Objective, make_loss
+from edgewise.train.losses import CrossEntropy, Loss, make_loss
+from edgewise.train.objective import Objective
 from edgewise.train.penalties import EdgeSparsity
 from edgewise.train.recorder import Callback, Recorder, Snapshot
 from edgewise.train.scaling import Scaling, check_fit, like

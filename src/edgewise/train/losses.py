@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edgewise.errors import InputError
+
 
 class MeanSquare:
     """Weighted mean over samples and outputs of (y - t)^2; shown as its root."""
@@ -67,3 +69,18 @@ class CallableLoss:
 
 
 Loss = MeanSquare | CrossEntropy | CallableLoss
+
+
+def make_loss(loss: str | Loss | Callable[[Tensor, Tensor], Tensor] | None) -> Loss:
+    """A loss from its name ("mse", "cross_entropy"), a callable, or None for the mean square."""
+    if loss is None or loss == "mse":
+        return MeanSquare()
+    if loss == "cross_entropy":
+        return CrossEntropy()
+    if isinstance(loss, MeanSquare | CrossEntropy | CallableLoss):
+        return loss
+    if callable(loss):
+        return CallableLoss(loss)
+    raise InputError(
+        f"loss is {loss!r}; expected 'mse', 'cross_entropy' or a callable (y, target)."
+    )

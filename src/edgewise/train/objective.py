@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from edgewise.nn.jacobian import Layout, pull_back, run, unpack
 from edgewise.nn.starts import moments
 from edgewise.optim.symmetric import add_gram, mirror
 from edgewise.problems.dataset import Samples
-from edgewise.train.losses import CallableLoss, CrossEntropy, Loss, MeanSquare
+from edgewise.train.losses import CallableLoss, CrossEntropy, Loss
 from edgewise.train.penalties import EdgeNorms, EdgeSparsity, edge_norms
 
 # Rows of the Jacobian are made in blocks of at most this many numbers (8 MiB in float64).
@@ -29,21 +28,6 @@ PRIOR = 4.0
 _RIDGE = 1 / 8
 # The roughness of a function over its mean square and the number of functions, at most.
 _ROUGHEST = 64.0
-
-
-def make_loss(loss: str | Loss | Callable[[Tensor, Tensor], Tensor] | None) -> Loss:
-    """A loss from its name ("mse", "cross_entropy"), a callable, or None for the mean square."""
-    if loss is None or loss == "mse":
-        return MeanSquare()
-    if loss == "cross_entropy":
-        return CrossEntropy()
-    if isinstance(loss, MeanSquare | CrossEntropy | CallableLoss):
-        return loss
-    if callable(loss):
-        return CallableLoss(loss)
-    raise InputError(
-        f"loss is {loss!r}; expected 'mse', 'cross_entropy' or a callable (y, target)."
-    )
 
 
 @dataclass(frozen=True)
