@@ -21,7 +21,9 @@ from edgewise import bases, interpret, train
 from edgewise.bases import Basis
 from edgewise.errors import InputError
 from edgewise.nn import Network
+from edgewise.nn.expand import expand, perturb
 from edgewise.nn.network import Width
+from edgewise.nn.order import permute
 from edgewise.problems.dataset import Dataset, Samples, as_dataset
 from edgewise.symbolic.canonical import canonicalise
 from edgewise.symbolic.compose import network_formulas
@@ -206,6 +208,45 @@ class KAN(Network):
         """A new model on grids of ``grid`` intervals: the same function when a multiple of the old."""
         return train.refine(self, grid)[0]
 
+    def expand(
+        self,
+        width: Width,
+        mult_arity: int | Sequence[Sequence[int]] = 2,
+        *,
+        noise_scale: float = 0.1,
+        seed: int | None = None,
+        data: Any = None,
+    ) -> Self:
+        """A new model of the larger ``width`` that computes the same: wider hidden levels, and more
+        levels behind the outputs. What is new starts silent and can be trained; see ``nn.expand``."""
+        generator, x = self._drawn(seed), self._known_inputs(data)
+        options = {"mult_arity": mult_arity, "noise": noise_scale}
+        return expand(self, width, generator=generator, x=x, **options)  # type: ignore[arg-type]
+
+    def perturb(
+        self,
+        magnitude: float = 0.1,
+        edges: str = "all",
+        *,
+        seed: int | None = None,
+        data: Any = None,
+    ) -> Self:
+        """A new model with random curves on its edges ("all", "live" or "off"), symbols under them."""
+        generator, x = self._drawn(seed), self._known_inputs(data)
+        return perturb(self, magnitude, edges, generator=generator, x=x)
+
+    def swap(self, l: int, i: int, j: int) -> Self:
+        """A new model with nodes i and j of hidden level l in each other's place; it computes the same."""
+        order = list(range(sum(self.width[l]) if 0 <= l < len(self.width) else 0))
+        if not (0 <= i < len(order) and 0 <= j < len(order)):
+            raise InputError(f"Nodes {i} and {j} of level {l} were asked for; it has {len(order)}.")
+        order[i], order[j] = j, i
+        return permute(self, l, order)
+
+    def auto_swap(self, *, data: Any = None) -> Self:
+        """A new model with hidden nodes in the order that makes its wiring short; it computes the same."""
+        return interpret.untangle(self, self.attribute(data))
+
     def update_grid(self, x: Tensor) -> None:
         """Make grids follow the activations of x (B, I), in place; the function stays."""
         train.update_grids(self, self.checked(x))
@@ -219,6 +260,13 @@ class KAN(Network):
     def feature_score(self, data: Any = None) -> Tensor:
         """The inputs' scores (I,)."""
         return self.attribute(data).inputs
+
+    def feature_interaction(
+        self, l: int = 1, node_th: float = 1e-2, input_th: float = 1e-2, *, data: Any = None
+    ) -> dict[tuple[int, ...], float]:
+        """Which inputs meet in one node of level l -> the scores of those nodes, the largest first."""
+        trace = self.trace(self._inputs(data))
+        return interpret.feature_interaction(self, trace, l, node_th=node_th, input_th=input_th)
 
     def prune(self, node_th: float = 1e-2, edge_th: float = 3e-2, *, data: Any = None) -> Self:
         """A new model without the nodes and edges that score below the thresholds."""
@@ -413,6 +461,12 @@ class KAN(Network):
         """The inputs (B, I) of ``data`` (also x alone), or those of the last fit."""
         x = data if isinstance(data, Tensor) else self._data(data).train.x
         return self.checked(x.to(self.device))
+
+    def _known_inputs(self, data: Any) -> Tensor | None:
+        return None if data is None and self.data is None else self._inputs(data)
+
+    def _drawn(self, seed: int | None) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(self.seed if seed is None else seed)
 
     def _become(self, other: Network) -> None:
         self.layers, self.nodes = other.layers, other.nodes

@@ -11,7 +11,7 @@ from documents import ROOT
 
 import edgewise
 from edgewise import KAN, compile_formula, create_dataset, load, save
-from edgewise.symbolic import PRIMITIVES, add_symbolic
+from edgewise.symbolic import PRIMITIVES, add_symbolic, augment
 
 KINDS = ("in place", "new", "reads", "function")
 ABSENT = ("later", "not needed")
@@ -66,7 +66,7 @@ def scene(trained, tmp_path, monkeypatch):
     symbolic = compile_formula("exp(x1) + 0.123456*x2^2")
     save(symbolic, "model.safetensors")
     yield {
-        "KAN": KAN, "add_symbolic": add_symbolic, "classes": KAN([2, 3]),
+        "KAN": KAN, "add_symbolic": add_symbolic, "augment": augment, "classes": KAN([2, 3]),
         "compile_formula": compile_formula,
         "create_dataset": create_dataset, "data": data, "edgewise": edgewise, "f": f, "load": load,
         "model": model.clone(), "save": save, "symbolic": symbolic, "torch": torch,

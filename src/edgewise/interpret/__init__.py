@@ -1,14 +1,24 @@
 """What a trained network does: attribution, and smaller networks that do the same."""
 
-from edgewise.interpret.attribution import Attribution, attribute
+from edgewise.interpret.attribution import (
+    Attribution,
+    attribute,
+    feature_interaction,
+    input_scores,
+)
+from edgewise.interpret.order import untangle, wiring_length
 from edgewise.interpret.prune import prune, prune_edges, prune_inputs, remove_edges, select
 
 __all__ = [
     "Attribution",
     "attribute",
+    "feature_interaction",
+    "input_scores",
     "prune",
     "prune_edges",
     "prune_inputs",
     "remove_edges",
     "select",
+    "untangle",
+    "wiring_length",
 ]

@@ -52,7 +52,7 @@ class Network(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        levels = _levels(width, mult_arity)
+        levels = level_counts(width, mult_arity)
         if levels[0][1]:
             raise InputError("The inputs cannot be products; width[0] must be a plain number.")
         given = [basis] * (len(levels) - 1) if isinstance(basis, str | Basis) else list(basis)
@@ -144,7 +144,7 @@ class Network(nn.Module):
         return copy.deepcopy(self)
 
 
-def _levels(
+def level_counts(
     width: Width, mult_arity: int | Sequence[Sequence[int]]
 ) -> list[tuple[int, tuple[int, ...]]]:
     """width as (n_sum, arities) a level."""
