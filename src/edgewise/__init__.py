@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch as _torch  # noqa: F401  (the one heavy import, made at a known place)
 
 if TYPE_CHECKING:
-    from edgewise import bases, interpret, io, nn, plot, problems, symbolic, train
+    from edgewise import bases, interpret, io, nn, pde, plot, problems, symbolic, train
     from edgewise.discovery import Discovery
     from edgewise.kernels.native import kernel_info
     from edgewise.model import KAN, compile_formula, load, save
@@ -35,6 +35,7 @@ _NAMES = {
     "interpret": None,
     "io": None,
     "nn": None,
+    "pde": None,
     "plot": None,
     "problems": None,
     "symbolic": None,
@@ -53,6 +54,7 @@ __all__ = [
     "kernel_info",
     "load",
     "nn",
+    "pde",
     "plot",
     "problems",
     "save",

@@ -23,6 +23,30 @@ RESIDUALS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor
 }
 
 
+def slope(name: str, x: Tensor, order: int) -> Tensor:
+    """b^(order)(x) of the named residual, any order from 0.
+
+    With s the logistic function, s' = s (1 - s) makes every s^(n) a polynomial in s, and
+    (x s)^(n) = x s^(n) + n s^(n-1).
+    """
+    if order < 2:
+        return RESIDUALS[name][order](x)
+    if name != "silu":
+        return torch.zeros_like(x)
+    s, below, powers = torch.sigmoid(x), [1.0], [0.0, 1.0]
+    for _ in range(order):  # p(s) -> p'(s) (s - s^2)
+        below, old = powers, [n * p for n, p in enumerate(powers)][1:]
+        powers = [a - b for a, b in zip([0.0, *old, 0.0], [0.0, 0.0, *old], strict=True)]
+    return x * _horner(powers, s) + order * _horner(below, s)
+
+
+def _horner(powers: list[float], x: Tensor) -> Tensor:
+    value = torch.zeros_like(x)
+    for power in reversed(powers):
+        value = value * x + power
+    return value
+
+
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
     """A block in which autocast lowers nothing: local coordinates need the digits that they have."""
     kind = x.device.type

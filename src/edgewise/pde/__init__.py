@@ -1,0 +1,20 @@
+"""Differential equations: problems on boxes, solved by networks whose derivatives are exact."""
+
+from edgewise.pde.domain import Box, Points, Union
+from edgewise.pde.field import Field
+from edgewise.pde.points import Collocation
+from edgewise.pde.problem import Ansatz, Condition, Problem
+from edgewise.pde.solve import Solution, solve
+
+__all__ = [
+    "Ansatz",
+    "Box",
+    "Collocation",
+    "Condition",
+    "Field",
+    "Points",
+    "Problem",
+    "Solution",
+    "Union",
+    "solve",
+]

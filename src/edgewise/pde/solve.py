@@ -1,0 +1,241 @@
+"""A model and a problem in, a solution out."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edgewise.errors import FitError, InputError
+from edgewise.nn import Network
+from edgewise.optim.levenberg_marquardt import minimise
+from edgewise.pde.field import Field
+from edgewise.pde.objective import Placed, Residuals
+from edgewise.pde.orders import Index, Orders
+from edgewise.pde.points import Collocation
+from edgewise.pde.problem import Problem
+from edgewise.train import Adam, Callback, History, LevenbergMarquardt, refine
+
+# Samples from which the first layer's ranges are taken, at least.
+_MANY = 20_000
+# Room at both ends of a hidden range, as a share of it, for points that were not seen.
+_ROOM = 0.02
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A function that solves a problem as well as its model can: ``solution(x)``, (n, d) -> (n, Y).
+
+    unknowns: the numbers that were sought, by name. loss: the problem's, on the last points.
+    """
+
+    model: Network
+    problem: Problem
+    unknowns: Mapping[str, float]
+    history: History
+    loss: float
+    status: str
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._jet(x, Orders.of([()]))[:, 0]
+
+    def field(self, x: Tensor, *derivatives: str) -> Field:
+        """u at x with the derivatives named by letters: solution.field(x, "t", "xx").xx."""
+        names = self.problem.domain.names
+        orders = Orders.of([tuple(names.index(letter) for letter in d) for d in derivatives])
+        u = self._jet(x, orders)
+
+        def lookup(index: Index) -> Tensor:
+            return u[:, orders.place(index)]
+
+        numbers = {name: x.new_full((len(x),), value) for name, value in self.unknowns.items()}
+        return Field(names, u.shape[2], lookup, numbers)
+
+    @torch.no_grad()
+    def _jet(self, x: Tensor, orders: Orders) -> Tensor:
+        x = x.to(self.model.dtype)
+        return Placed.at(self.problem.ansatz, x, orders).run(self.model)[0]
+
+
+def solve(
+    start: Network | Solution,
+    problem: Problem,
+    *,
+    solver: LevenbergMarquardt | Adam | None = None,
+    grids: Sequence[int | None] = (None,),
+    collocation: Collocation | None = None,
+    callbacks: Sequence[Callback] = (),
+    time_limit: float | None = None,
+) -> Solution:
+    """Make the squares that the problem leaves small; a copy of the model is trained.
+
+    start: a model, (d, or what the ansatz's inputs give) -> outputs, or a solution to go on from. solver:
+    LevenbergMarquardt() by default, Gauss-Newton on all residuals at once; or Adam. Its ``steps`` are
+    for each of ``grids``, the sizes that the model is refined to in turn; None stays. Ranges of the
+    first layer are those of the domain, from the beginning. callbacks(model, history): True ends it.
+    Raises FitError where the loss is not finite at the start.
+    """
+    solver, collocation = solver or LevenbergMarquardt(), collocation or Collocation()
+    if not isinstance(solver, LevenbergMarquardt | Adam):
+        raise InputError(f"{type(solver).__name__} does not solve equations; use LM or Adam.")
+    unknowns = dict(problem.unknowns)
+    if isinstance(start, Solution):
+        unknowns |= {name: start.unknowns[name] for name in unknowns if name in start.unknowns}
+    model = start.model.clone() if isinstance(start, Solution) else start.clone()
+    run = _Run(model, problem, unknowns, solver, collocation, tuple(callbacks), time_limit)
+    if not isinstance(start, Solution) or start.problem.domain.ranges != problem.domain.ranges:
+        run.follow()
+    for grid in grids:
+        if grid is not None:
+            run.model = refine(run.model, grid)[0]
+            run.note(f"grid refined to {grid}")
+        run.stage()
+    return Solution(run.model, problem, run.unknowns, run.history, run.loss, run.status)
+
+
+class _Run:
+    """What changes while a problem is solved."""
+
+    def __init__(
+        self,
+        model: Network,
+        problem: Problem,
+        unknowns: dict[str, float],
+        solver: LevenbergMarquardt | Adam,
+        collocation: Collocation,
+        callbacks: tuple[Callback, ...],
+        time_limit: float | None,
+    ) -> None:
+        self.model, self.problem, self.unknowns = model, problem, unknowns
+        self.solver, self.collocation, self.callbacks = solver, collocation, callbacks
+        self.history, self.status, self.loss = History("residual"), "finished", math.inf
+        self.started, self.time_limit = time.monotonic(), time_limit
+        self.rounds = self.steps = 0
+        self.damping = getattr(solver, "damping", 0.0)
+        self.points = collocation.draw(problem, 0)
+        self.weights: list[Tensor | None] = [None] * len(self.points)
+
+    def note(self, text: str) -> None:
+        self.history.events.append((self.steps, text))
+
+    def follow(self) -> None:
+        """Let the grids' ranges and knots follow what arrives at each layer."""
+        d = len(self.problem.domain.names)
+        x = torch.cat([self.problem.domain.corners(), *(points[:, :d] for points in self.points)])
+        inputs = self.problem.ansatz.inputs
+        _follow(self.model, (x if inputs is None else inputs(x)).to(self.model.dtype))
+
+    def stage(self) -> None:
+        """The solver's steps on one grid, in rounds of the same points."""
+        done = 0
+        while done < self.solver.steps and self.status == "finished":
+            stop = min(self.solver.steps, done + (self.collocation.every or self.solver.steps))
+            stop = self.solver.grids.stop(done, stop)
+            if self.solver.grids.lasting(done):
+                self.follow()
+            residuals = Residuals(self.problem, self.model, self.unknowns)
+            residuals.place(self.points, self.weights)
+            theta = residuals.theta(self._numbers())
+            if not math.isfinite(residuals.value(theta)):
+                raise FitError(
+                    "What the equation leaves is not finite at the start. Look for a division by zero "
+                    "or a logarithm of the unknown function, or scale the coordinates."
+                )
+            if isinstance(self.solver, Adam):
+                self._adam(self.solver, residuals, stop - done)
+            else:
+                self._second_order(self.solver, residuals, theta, stop - done)
+            done = stop
+            if self.collocation.every:
+                self._renew(residuals)
+
+    def _numbers(self) -> Tensor:
+        return torch.tensor(list(self.unknowns.values()), dtype=self.model.dtype)
+
+    def _second_order(
+        self, solver: LevenbergMarquardt, residuals: Residuals, theta: Tensor, steps: int
+    ) -> None:
+        def record(_: int, theta: Tensor, loss: float) -> bool:
+            return self._step(residuals, residuals.unpack(theta), loss)
+
+        result = minimise(
+            residuals.linearise,
+            residuals.value,
+            theta,
+            steps=steps,
+            damping=self.damping,
+            tolerance=solver.tolerance,
+            callback=record,
+        )
+        self.damping = min(result.damping, 1.0)
+        self._keep(residuals, residuals.unpack(result.theta), result.loss)
+
+    def _adam(self, solver: Adam, residuals: Residuals, steps: int) -> None:
+        unknown = self._numbers().requires_grad_()
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        optimiser = torch.optim.Adam([*parameters, unknown], lr=solver.lr)
+        for _ in range(steps):
+            optimiser.zero_grad()
+            loss = residuals.loss(unknown)
+            loss.backward()
+            if not math.isfinite(float(loss.detach())):
+                raise FitError(f"The loss became {float(loss.detach())}. Lower lr.")
+            optimiser.step()
+            if self._step(residuals, unknown.detach(), float(loss.detach())):
+                break
+        self._keep(residuals, unknown.detach(), float(loss.detach()))
+
+    def _keep(self, residuals: Residuals, unknown: Tensor, loss: float) -> None:
+        self.unknowns = dict(zip(self.unknowns, unknown.tolist(), strict=True))
+        self.loss = loss
+
+    def _step(self, residuals: Residuals, unknown: Tensor, loss: float) -> bool:
+        """Note a step; True ends the run."""
+        self.steps += 1
+        history, seconds = self.history, time.monotonic() - self.started
+        history.step.append(self.steps)
+        history.train_loss.append(math.sqrt(max(loss, 0.0)))
+        history.test_loss.append(None)
+        history.penalty.append(0.0)
+        history.seconds.append(seconds)
+        for name, value in zip(self.unknowns, unknown.tolist(), strict=True):
+            history.metrics.setdefault(name, []).append(value)
+        if self.time_limit is not None and seconds > self.time_limit:
+            self.status = "time limit"
+        elif any(callback(self.model, history) for callback in self.callbacks):
+            self.status = "callback"
+        return self.status != "finished"
+
+    def _renew(self, residuals: Residuals) -> None:
+        """New points, or new weights on the old ones."""
+        self.rounds += 1
+        if self.collocation.attention:
+            sizes = [residuals.size(t.condition, t.x, self._numbers()) for t in residuals.terms]
+            self.weights = self.collocation.weights(self.weights, sizes)
+        else:
+            self.points = self.collocation.draw(
+                self.problem,
+                self.rounds,
+                lambda condition, x: residuals.size(condition, x, self._numbers()),
+            )
+
+
+@torch.no_grad()
+def _follow(model: Network, x: Tensor) -> None:
+    """As ``update_grids``, but the first layer's ranges end where x (B, I) does.
+
+    A range that went on beyond the domain would have its last interval half outside, where no point
+    tells what the curve must do there: conditions would be kept in a narrow layer at the edge alone.
+    """
+    first = x.repeat(-(-_MANY // len(x)), 1)  # adapt widens a range by 2 / B
+    for l, (layer, nodes) in enumerate(zip(model.layers, model.nodes, strict=True)):
+        lower, upper = x.amin(0), x.amax(0)
+        room = _ROOM * (upper - lower)
+        layer.update_grid(
+            torch.cat([x, (lower - room)[None], (upper + room)[None]]) if l else first
+        )
+        x = nodes(layer(x))
