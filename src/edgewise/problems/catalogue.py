@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from edgewise.errors import InputError
-from edgewise.problems import feynman
+from edgewise.problems import dimensionless, feynman, special
 from edgewise.problems.dataset import Dataset
 
-COLLECTIONS = {"feynman": feynman.dataset}
+COLLECTIONS = {
+    "feynman": feynman.dataset,
+    "feynman-dimensionless": dimensionless.dataset,
+    "special": special.dataset,
+}
 
 
 def load(name: str, n: int = 1000, *, n_test: int | None = None, seed: int = 0) -> Dataset:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -64,27 +65,36 @@ def equation(id: str) -> Equation:
 
     Raises InputError: there is none; the message lists the nearest ids.
     """
-    found = {entry.id: entry for entry in equations()}
+    return pick(equations(), id, "Feynman equation")
+
+
+def pick(entries: Sequence[Equation], id: str, kind: str) -> Equation:
+    """The entry of that id, or an InputError that lists the nearest ids."""
+    found = {entry.id: entry for entry in entries}
     if id not in found:
         near = difflib.get_close_matches(id, list(found), n=5, cutoff=0.5)
         hint = f"nearest: {', '.join(near)}" if near else f"there are {', '.join(found)}"
-        raise InputError(f"no Feynman equation is called {id[:40]!r}; {hint}")
+        raise InputError(f"no {kind} is called {id[:40]!r}; {hint}")
     return found[id]
 
 
 def dataset(id: str, n: int, *, n_test: int | None = None, seed: int = 0) -> Dataset:
     """n rows to train on and n_test (n if None) to test on, drawn from the equation's ranges."""
-    drawn = equation(id)
+    return draw(equation(id), n, n_test=n_test, seed=seed)
+
+
+def draw(entry: Equation, n: int, *, n_test: int | None = None, seed: int = 0) -> Dataset:
+    """As ``dataset``, of an equation at hand."""
     rows = create_dataset(
-        drawn,
-        len(drawn.variables),
-        list(zip(drawn.low, drawn.high, strict=True)),
+        entry,
+        len(entry.variables),
+        list(zip(entry.low, entry.high, strict=True)),
         train_num=n,
         test_num=n if n_test is None else n_test,
         seed=seed,
         dtype=torch.float64,
     )
-    return as_dataset(rows, input_names=drawn.variables, output_names=(drawn.output,))
+    return as_dataset(rows, input_names=entry.variables, output_names=(entry.output,))
 
 
 def _equation(row: dict[str, str]) -> Equation:
