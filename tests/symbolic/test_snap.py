@@ -155,6 +155,14 @@ def test_known_noise_decides():
     assert snap_constants(start, X, target, NAMES, noise=0.3).expression == x + y
 
 
+def test_constants_are_real_where_a_term_leaves_an_exponential_inside_bars():
+    X = rows(0)
+    target = 3.2123 * (0.6312 * X[:, 0]).exp()
+    start = sympy.Abs(F(3.2) * exp(F(0.63) * x) - F(1e-5))
+    found = snap_constants(start, X, target, NAMES)
+    assert found.rmse < 1e-12 and not found.template.has(sympy.re)
+
+
 def test_a_formula_that_is_not_finite_comes_back():
     X = rows(0) - 1.0
     assert snap_constants(F(1.1) * log(x), X, X[:, 0], NAMES).rmse == math.inf

@@ -142,7 +142,8 @@ def free_floats(
         key = size if f"{size:.6g}" != f"{size:.15g}" else float("nan")
         constant = shared.get(key)
         if constant is None:
-            constant = Symbol(f"constant {len(start)}")
+            # real, or |exp(c x)| would become exp(re(c) x)
+            constant = Symbol(f"constant {len(start)}", real=True)
             shared[key] = constant
             start[constant] = float(value) if key != key else size
         return constant if key != key or value > 0 else -constant
