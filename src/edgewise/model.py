@@ -268,6 +268,28 @@ class KAN(Network):
         trace = self.trace(self._inputs(data))
         return interpret.feature_interaction(self, trace, l, node_th=node_th, input_th=input_th)
 
+    def structure(
+        self, output: int = 0, *, error: float | None = None, rows: int = 500, data: Any = None
+    ) -> interpret.Structure:
+        """What form the model's function has: sums, products, symmetries, groups, as a tree.
+
+        error: what the model is known up to, rms; None takes its own on the test rows, or on the
+        training rows where there are none. See ``interpret.structure``.
+        """
+        if error is None:
+            known = self._data(data)
+            judged = known.train if known.test is None else known.test
+            with torch.no_grad():
+                left = (self(judged.x.to(self.device)) - judged.y.to(self.device))[:, output]
+            error = float(left.square().mean().sqrt())
+        x = self._inputs(data)
+        return interpret.structure(
+            lambda x: self(x)[:, output],
+            x[:: -(-len(x) // rows)],
+            error=error,
+            names=self.input_names,
+        )
+
     def prune(self, node_th: float = 1e-2, edge_th: float = 3e-2, *, data: Any = None) -> Self:
         """A new model without the nodes and edges that score below the thresholds."""
         trace = self.trace(self._inputs(data))

@@ -4,5 +4,6 @@ from edgewise.plot.edges import edge, edges
 from edgewise.plot.history import history
 from edgewise.plot.network import network
 from edgewise.plot.results import pareto, predicted
+from edgewise.plot.tree import tree
 
-__all__ = ["edge", "edges", "history", "network", "pareto", "predicted"]
+__all__ = ["edge", "edges", "history", "network", "pareto", "predicted", "tree"]
