@@ -57,10 +57,11 @@ def minimise(
     linearise(theta) -> (loss, H, g), with H (P, P) positive semi-definite and g (P,).
     loss(theta) -> float; a value that is not finite rejects the trial step.
     Converged when the loss fell by less than ``tolerance`` relatively in each of the last
-    ``patience`` accepted steps, or is at most ``floor``. reach: how far one step may move each
-    parameter (P,), infinity for most: a longer one is refused as one that raises the loss, where
-    the linearisation is known to hold so far only. ``callback(step, theta, loss)`` is called
-    after each accepted step and ends the run by returning True.
+    ``patience`` accepted steps, or is at most ``floor``. A loss with a part that ``linearise`` fixes
+    anew has two values after a step, before and after that: the lower one counts. reach: how far one
+    step may move each parameter (P,), infinity for most: a longer one is refused as one that raises
+    the loss, where the linearisation is known to hold so far only. ``callback(step, theta, loss)``
+    is called after each accepted step and ends the run by returning True.
     """
     value, H, g = linearise(theta)
     small_steps = accepted = 0
@@ -71,13 +72,14 @@ def minimise(
             status = "stalled"
             break
         previous = value
-        theta, damping = trial
+        theta, damping, reached = trial
         value, H, g = linearise(theta)
         accepted += 1
         if callback is not None and callback(accepted, theta, value):
             status = "stopped"
             break
-        small_steps = small_steps + 1 if previous - value <= tolerance * previous else 0
+        fell = previous - min(value, reached)
+        small_steps = small_steps + 1 if fell <= tolerance * previous else 0
         if small_steps >= patience or value <= floor:
             status = "converged"
             break
@@ -92,8 +94,8 @@ def _descend(
     value: float,
     damping: float,
     reach: Tensor | None,
-) -> tuple[Tensor, float] | None:
-    """The first step along growing lam that lowers the loss, with the lam to go on from."""
+) -> tuple[Tensor, float, float] | None:
+    """The first step along growing lam that lowers the loss, the lam to go on from, and that loss."""
     if not math.isfinite(value) or not bool(torch.isfinite(g).all()):
         return None
     diagonal = H.diagonal()
@@ -110,6 +112,6 @@ def _descend(
             trial = theta + delta
             trial_value = loss(trial)
             if math.isfinite(trial_value) and trial_value < value:
-                return trial, max(damping / 3.0, _LAMBDA_MIN)
+                return trial, max(damping / 3.0, _LAMBDA_MIN), trial_value
         damping *= 4.0
     return None

@@ -3,7 +3,7 @@
 from edgewise.train.auto import Auto
 from edgewise.train.classes import with_probabilities
 from edgewise.train.fit import Fitted, fit
-from edgewise.train.grids import refine, update_grids
+from edgewise.train.grids import covers, refine, update_grids
 from edgewise.train.history import History
 from edgewise.train.loader import all_rows
 from edgewise.train.losses import CrossEntropy, MeanSquare, make_loss
@@ -27,6 +27,7 @@ __all__ = [
     "Objective",
     "Recorder",
     "all_rows",
+    "covers",
     "fit",
     "make_loss",
     "refine",

@@ -16,7 +16,7 @@ from edgewise.errors import FitError
 from edgewise.nn import Network
 from edgewise.nn.jacobian import layout
 from edgewise.problems.dataset import Samples
-from edgewise.train.grids import refine, update_grids
+from edgewise.train.grids import covers, refine, update_grids
 from edgewise.train.losses import CrossEntropy, MeanSquare
 from edgewise.train.objective import Objective
 from edgewise.train.recorder import Recorder
@@ -220,9 +220,11 @@ class Auto:
             LevenbergMarquardt(share, 1e-4, 1e-5).run(model, objective, data, record)
             with torch.no_grad():
                 value = float(objective(model, data))
-            if value > 0.98 * best_value:
+            gained = value < 0.98 * best_value
+            if value < 1.01 * best_value:  # as good, on grids that fit better
+                best, best_value = model.clone(), value
+            if not gained and (not self.update_grid or covers(model, data.x)):
                 break
-            best, best_value = model.clone(), value
         if best_value < math.inf:
             _replace(model, best)
 

@@ -34,6 +34,18 @@ def update_grids(model: Network, x: Tensor, *, room: bool = False) -> None:
         x = nodes(layer(x))
 
 
+@torch.no_grad()
+def covers(model: Network, x: Tensor) -> bool:
+    """Whether every value that x (B, I) sends into a layer lies in the range of the layer's curves."""
+    for layer, nodes in zip(model.layers, model.nodes, strict=True):
+        lower, upper = layer.basis.range_of(layer.basis_tensors)
+        used = (layer.mask != 0).any(0)
+        if bool((((x < lower) | (x > upper)) & used).any()):
+            return False
+        x = nodes(layer(x))
+    return True
+
+
 def _beyond(x: Tensor) -> Tensor:
     """A point below and a point above the samples x (B, I) of each input: (2, I)."""
     inside = min(_END_SAMPLES, (len(x) - 1) // 20)

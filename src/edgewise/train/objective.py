@@ -8,26 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from edgewise.bases import BSpline
 from edgewise.errors import InputError
-from edgewise.nn import KANLayer, Network
+from edgewise.nn import Network
 from edgewise.nn.jacobian import Layout, pull_back, run, unpack
-from edgewise.nn.starts import moments
 from edgewise.optim.symmetric import add_gram, mirror
 from edgewise.problems.dataset import Samples
 from edgewise.train.losses import CallableLoss, CrossEntropy, Loss
 from edgewise.train.penalties import EdgeNorms, EdgeSparsity, edge_norms
+from edgewise.train.smoothness import make_prior
 
 # Rows of the Jacobian are made in blocks of at most this many numbers (8 MiB in float64).
 _BLOCK = 1 << 20
-# Weight of the prior of smoothness, in samples; see SecondOrder.
+# Weight of the prior of smoothness, in samples.
 PRIOR = 4.0
-# With PRIOR, half the mean square of each term of an edge, over N: as if it were N(0, 1).
-_RIDGE = 1 / 8
-# The roughness of a function over its mean square and the number of functions, at most.
-_ROUGHEST = 64.0
 
 
 @dataclass(frozen=True)
@@ -68,13 +62,10 @@ class SecondOrder:
     ``linearise`` fixes the penalty's norms at theta (the inputs of each layer held), ``value`` uses
     the norms of the last linearisation, so that both speak of the same function.
 
-    A prior of smoothness, ``prior``/N of the current loss times c' R c with the basis's roughness
-    R (for splines: differences of order degree + 1, squared, over 4; for other families as large at
-    most), weighs about as much as a handful of samples. It holds the coefficients at the ends of a
-    range, which few samples see through tiny basis values, and vanishes with the loss.
-
-    Cross-entropy falls for ever where curves tell all rows' classes: larger scores are always better.
-    There the prior is ``prior``/N times c' R c + the mean squares of each edge's terms over 8.
+    A prior of smoothness, worth ``prior`` samples a curve, holds the coefficients that few samples see
+    through tiny basis values, as at the ends of a range, and vanishes with the loss: see ``smoothness``.
+    Cross-entropy falls for ever where curves tell all rows' classes, larger scores are always better:
+    there the prior stays, and holds the size of each edge's terms too.
     """
 
     def __init__(
@@ -85,22 +76,16 @@ class SecondOrder:
         data: Samples,
         prior: float = PRIOR,
     ) -> None:
-        self.prior = prior / effective_count(data)
         self.model, self.at, self.objective, self.data = model, at, objective, data
         self._norms: list[EdgeNorms] = []
-        self._prior = 0.0
         # the parts of the objective at the last linearisation
         self.data_loss, self.penalty_value = math.inf, 0.0
+        weight, ridge = prior / effective_count(data), isinstance(objective.loss, CrossEntropy)
         factory: dict[str, Any] = {"dtype": data.x.dtype, "device": data.x.device}
-        self._roughness = [
-            _roughness(layer, own.splines[1]).to(**factory)
+        self._priors = [
+            make_prior(layer, own.splines[1], weight, ridge, **factory) if prior else None
             for layer, own in zip(model.layers, at.layers, strict=True)
         ]
-        self._ridge = (
-            [_mean_squares(layer).to(**factory) for layer in model.layers]
-            if isinstance(objective.loss, CrossEntropy)
-            else []
-        )
         # where each layer's weights (E, F) stand in theta, and F
         self._places = [
             (slice(own.start, own.start + len(own.splines[0]) * F), F)
@@ -137,16 +122,12 @@ class SecondOrder:
         mirror(products)
         H, g = products[:P, :P], products[:P, P].contiguous()
         self.data_loss = total
-        self._prior = self.prior * (1.0 if self._ridge else total)
-        total += self._smoothness(theta)
         blocks = self._blocks(theta)
-        for R, block, (where, _) in zip(self._roughness, blocks, self._places, strict=True):
-            factor = 2 * self._prior  # the residual branch, the last feature, is smooth already
-            slope = functional.pad(factor * _bent(block, R), (0, 1))
-            _add_edges(H[where, where], g[where], functional.pad(factor * R, (0, 1, 0, 1)), slope)
-        for size, block, (where, _) in zip(self._ridge, blocks, self._places, strict=False):
-            size = 2 * self._prior * _RIDGE * size
-            _add_edges(H[where, where], g[where], torch.diag(size), size * block)
+        for prior, block, (where, _) in zip(self._priors, blocks, self._places, strict=True):
+            if prior is not None:
+                prior.fix(block, self.data_loss)
+                total += prior.value(block)
+                _add_edges(H[where, where], g[where], *prior.curvature(block))
         self._norms, self.penalty_value = self._make_norms(), 0.0
         for norms, block, (where, _) in zip(self._norms, blocks, self._places, strict=False):
             self.penalty_value += norms.value(block)
@@ -154,16 +135,10 @@ class SecondOrder:
         return total + self.penalty_value, H, g
 
     def _smoothness(self, theta: Tensor) -> float:
-        blocks = self._blocks(theta)
-        rough = sum(
-            float((_bent(block, R) * block[:, :-1]).sum())
-            for R, block in zip(self._roughness, blocks, strict=True)
-        )
-        large = sum(
-            float((size * block.square()).sum())
-            for size, block in zip(self._ridge, blocks, strict=False)
-        )
-        return self._prior * (rough + _RIDGE * large)
+        if not math.isfinite(self.data_loss):  # before the first linearisation
+            return 0.0
+        pairs = zip(self._priors, self._blocks(theta), strict=True)
+        return sum(prior.value(block) for prior, block in pairs if prior is not None)
 
     def _make_norms(self) -> list[EdgeNorms]:
         penalty = self.objective.penalty
@@ -178,34 +153,6 @@ class SecondOrder:
 
     def _blocks(self, theta: Tensor) -> list[Tensor]:
         return [theta[where].view(-1, F) for where, F in self._places]
-
-
-def _bent(block: Tensor, R: Tensor) -> Tensor:
-    """R c for the coefficients c of each row of weights (E, K+1); R (K, K) or one a row."""
-    c = block[:, :-1]
-    return c @ R if R.ndim == 2 else (c[:, None] @ R)[:, 0]
-
-
-def _roughness(layer: KANLayer, inputs: Tensor) -> Tensor:
-    """R (K, K) of the layer's basis, in the splines' unit; (E, K, K), one for the input of each of E
-    edges, where the functions have trained shapes.
-
-    A spline has R_kk / m0_k of 64 K at most, m0_k the mean of B_k^2. For polynomials it grows with a
-    high power of the degree, and no data could speak against it: R is scaled down to 64 K.
-    """
-    if layer.shapes:
-        return layer.basis.roughness_of(layer.basis_tensors)[inputs]
-    R = layer.basis.roughness(dtype=torch.float64, device=layer.coef.device)
-    if isinstance(layer.basis, BSpline) or not layer.in_features:
-        return R
-    steepest = float((R.diagonal() / moments(layer).values.mean(0).clamp_min(1e-300)).max())
-    return R * min(1.0, _ROUGHEST * layer.basis.size / max(steepest, 1e-300))
-
-
-def _mean_squares(layer: KANLayer) -> Tensor:
-    """Mean squares over the range of each function and of the residual, (K+1,), averaged over inputs."""
-    of = moments(layer)
-    return torch.cat([of.values, of.base[:, None]], dim=1).mean(0)
 
 
 def _add_edges(H: Tensor, g: Tensor, curvature: Tensor, slope: Tensor) -> None:
