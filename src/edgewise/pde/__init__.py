@@ -2,6 +2,7 @@
 
 from edgewise.pde.domain import Box, Points, Union
 from edgewise.pde.field import Field
+from edgewise.pde.march import Marched, march
 from edgewise.pde.points import Collocation
 from edgewise.pde.problem import Ansatz, Condition, Problem
 from edgewise.pde.solve import Solution, solve
@@ -12,9 +13,11 @@ __all__ = [
     "Collocation",
     "Condition",
     "Field",
+    "Marched",
     "Points",
     "Problem",
     "Solution",
     "Union",
+    "march",
     "solve",
 ]

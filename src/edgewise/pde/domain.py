@@ -22,8 +22,8 @@ class Region(ABC):
         """n points (n, d) in float64, d = len(names); extra columns are values at the points."""
 
     @abstractmethod
-    def within(self, **ranges: tuple[float, float]) -> Region:
-        """The part with the named coordinates in [lower, upper]."""
+    def within(self, **ranges: tuple[float, float]) -> Region | None:
+        """The part with the named coordinates in [lower, upper]; None if there is none."""
 
 
 class Box(Region):
@@ -77,11 +77,15 @@ class Box(Region):
             [self.at(**{name: end}) for name in names or self.names for end in self.range_of(name)]
         )
 
-    def within(self, **ranges: tuple[float, float]) -> Box:
+    def within(self, **ranges: tuple[float, float]) -> Box | None:
         kept = dict(self.ranges)
         for name, limits in ranges.items():
             (lower, upper), (first, last) = interval(limits), self.range_of(name)
             kept[name] = max(lower, first), min(upper, last)
+            if kept[name][0] >= kept[name][1]:
+                return None
+            if not kept[name][0] <= self.fixed.get(name, kept[name][0]) <= kept[name][1]:
+                return None
         return Box(self.fixed, **kept)
 
     def __repr__(self) -> str:
@@ -102,8 +106,9 @@ class Union(Region):
         share = -(-n // len(self.parts))
         return torch.cat([part.sample(share, seed + k) for k, part in enumerate(self.parts)])
 
-    def within(self, **ranges: tuple[float, float]) -> Union:
-        return Union([part.within(**ranges) for part in self.parts])
+    def within(self, **ranges: tuple[float, float]) -> Union | None:
+        parts = [kept for part in self.parts if (kept := part.within(**ranges)) is not None]
+        return Union(parts) if parts else None
 
 
 class Points(Region):
@@ -122,13 +127,13 @@ class Points(Region):
     def sample(self, n: int, seed: int = 0) -> Tensor:
         return self.rows
 
-    def within(self, **ranges: tuple[float, float]) -> Points:
+    def within(self, **ranges: tuple[float, float]) -> Points | None:
         inside = torch.ones(len(self.rows), dtype=torch.bool)
         for name, (lower, upper) in ranges.items():
             column = self.rows[:, self.names.index(name)]
             inside &= (lower <= column) & (column <= upper)
         rows, d = self.rows[inside], len(self.names)
-        return Points(self.names, rows[:, :d], rows[:, d:])
+        return Points(self.names, rows[:, :d], rows[:, d:]) if len(rows) else None
 
 
 def _sobol(n: int, d: int, seed: int) -> Tensor:

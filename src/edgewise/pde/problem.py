@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from torch import Tensor
 
@@ -60,7 +59,7 @@ class Problem:
     conditions: Sequence[Condition] = ()
     points: int = 2000
     ansatz: Ansatz = Ansatz()
-    unknowns: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    unknowns: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for condition in self.conditions:
@@ -76,6 +75,14 @@ class Problem:
         return (Condition(self.domain, self.equation, 1.0, self.points), *self.conditions)
 
     def within(self, **ranges: tuple[float, float]) -> Problem:
-        """The same on a part of the domain: problem.within(t=(0, 0.5)), to march in time."""
-        parts = [replace(c, region=c.region.within(**ranges)) for c in self.conditions]
-        return replace(self, domain=self.domain.within(**ranges), conditions=tuple(parts))
+        """The same on a part of the domain, without the conditions that lie outside:
+        problem.within(t=(0, 0.5))."""
+        domain = self.domain.within(**ranges)
+        if domain is None:
+            raise InputError(f"{ranges} lies outside the domain, {self.domain}.")
+        kept = tuple(
+            replace(condition, region=region)
+            for condition in self.conditions
+            if (region := condition.region.within(**ranges)) is not None
+        )
+        return replace(self, domain=domain, conditions=kept)

@@ -66,17 +66,18 @@ def solve(
     problem: Problem,
     *,
     solver: LevenbergMarquardt | Adam | None = None,
-    grids: Sequence[int | None] = (None,),
+    grids: Sequence[int | list[int] | None] = (None,),
     collocation: Collocation | None = None,
     callbacks: Sequence[Callback] = (),
     time_limit: float | None = None,
 ) -> Solution:
     """Make the squares that the problem leaves small; a copy of the model is trained.
 
-    start: a model, (d, or what the ansatz's inputs give) -> outputs, or a solution to go on from. solver:
-    LevenbergMarquardt() by default, Gauss-Newton on all residuals at once; or Adam. Its ``steps`` are
-    for each of ``grids``, the sizes that the model is refined to in turn; None stays. Ranges of the
-    first layer are those of the domain, from the beginning. callbacks(model, history): True ends it.
+    start: a model that takes the coordinates, or what the ansatz's inputs give; or a solution to go on
+    from. solver: LevenbergMarquardt() by default, Gauss-Newton on all residuals at once; or Adam. Its
+    ``steps`` are for each of ``grids``, the sizes (one, or one a layer) that the model is refined to in
+    turn; None stays. Ranges of the first layer are those of the domain from the beginning.
+    callbacks(model, history): True ends the run.
     Raises FitError where the loss is not finite at the start.
     """
     solver, collocation = solver or LevenbergMarquardt(), collocation or Collocation()
