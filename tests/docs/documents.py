@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = ("", "docs/", "docs/learn/", "examples/")
 PAGES = sorted(
     [
-        *(*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")),
+        *(page for folder in FOLDERS for page in ROOT.glob(f"{folder}*.md")),
         *ROOT.glob("src/edgewise/**/*.md"),
     ],
     key=lambda path: path.relative_to(ROOT).as_posix(),
