@@ -89,7 +89,8 @@ def test_identities_are_those_of_the_definition():
     s, spread = x.std(0), d.value.std()
     torch.testing.assert_close(d.gradient, torch.stack([2 * u * v, u**2 + 1], dim=1))
     torch.testing.assert_close(d.hessian[:, 0, 1], 2 * u)
-    left = (2 * u).square().mean().sqrt() * s[0] * s[1] / spread
+    most = (2 * u).square().sort().values[:47]  # without the largest twentieth
+    left = most.mean().sqrt() * s[0] * s[1] / spread
     assert additive(d)[0].left == pytest.approx(float(left))
     assert multiplicative(d)[0].left < 1e-14
     assert {t.test for t in symmetry(d, 0, 1) if t.holds} == set()

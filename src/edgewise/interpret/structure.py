@@ -33,7 +33,7 @@ def structure(
     """What form f has on the rows x (B, n), given that it is known up to ``error`` (rms).
 
     f: a function or network of one output, each row by itself, twice differentiable by autograd. The
-    tests are those of ``interpret.structure``, from the plain to the general: inputs that do not count;
+    tests are those of ``interpret.identities``, from the plain to the general: inputs that do not count;
     sums; products, also with a constant added; pairs that act as one; inputs that act through one sum
     of curves; groups that act as one. Each part is looked at in the same way; parts of a sum or product
     are taken with the other inputs at a typical row. Raises InputError for more than 10 inputs.
