@@ -152,6 +152,19 @@ def test_attention_weighs_what_stays_large():
     assert solved.loss < 1e-2
 
 
+def interrupt(model, history):
+    if len(history) == 5:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_keeps_its_last_step():
+    for solver in (LevenbergMarquardt(9), Adam(9, grids=GridUpdates(0))):
+        ended = pde.solve(KAN([1, 1]), POISSON, solver=solver, callbacks=[interrupt], grids=(5, 9))
+        assert ended.status == "interrupted" and len(ended.history) == 5
+        assert ended.model.layers[0].basis.grid == 5
+        assert ended.loss == pytest.approx(ended.history["train_loss"][-1] ** 2)
+
+
 def test_a_run_can_be_ended_and_is_repeatable():
     model, few = KAN([1, 1], seed=3), LevenbergMarquardt(10)
     before = model.layers[0].coef.detach().clone()
@@ -165,6 +178,8 @@ def test_a_run_can_be_ended_and_is_repeatable():
 def test_what_cannot_be_solved_is_said():
     with pytest.raises(InputError, match="LBFGS"):
         pde.solve(KAN([1, 1]), POISSON, solver=LBFGS())
+    with pytest.raises(InputError, match="no batch"):
+        pde.solve(KAN([1, 1]), POISSON, solver=Adam(batch=10))
     infinite = pde.Problem(LINE, lambda u, p: u.x / (0 * u.value), points=10)
     with pytest.raises(FitError, match="not finite"):
         pde.solve(KAN([1, 1]), infinite)
@@ -176,3 +191,11 @@ def test_what_cannot_be_solved_is_said():
         pde.solve(KAN([1, 2]), POISSON)
     with pytest.raises(InputError, match="every=20"):
         pde.Collocation(adaptive=0.5)
+
+
+def test_a_model_in_float32_stays_in_it():
+    solved = pde.solve(
+        KAN([1, 1], grid=6, dtype=torch.float32), decay(1.0), solver=LevenbergMarquardt(10)
+    )
+    assert solved(grid()).dtype == torch.float32
+    assert error(solved, lambda x: torch.exp(-x)) < 1e-3

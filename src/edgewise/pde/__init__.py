@@ -5,7 +5,8 @@ from edgewise.pde.field import Field
 from edgewise.pde.march import Marched, march
 from edgewise.pde.points import Collocation
 from edgewise.pde.problem import Ansatz, Condition, Problem
-from edgewise.pde.solve import Solution, solve
+from edgewise.pde.solution import Solution
+from edgewise.pde.solve import solve
 
 __all__ = [
     "Ansatz",

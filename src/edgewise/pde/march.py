@@ -14,7 +14,8 @@ from edgewise.errors import InputError
 from edgewise.nn import Network
 from edgewise.pde.field import Field
 from edgewise.pde.problem import Condition, Problem
-from edgewise.pde.solve import Solution, solve
+from edgewise.pde.solution import Solution
+from edgewise.pde.solve import solve
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Marched:
         inner = torch.tensor(self.ends[1:-1], dtype=x.dtype)
         part = torch.bucketize(x[:, column].contiguous(), inner)
         values = [solution(x[part == k]) for k, solution in enumerate(self.parts)]
-        u = x.new_empty(len(x), values[0].shape[1])
+        u = values[0].new_empty(len(x), values[0].shape[1])
         for k, value in enumerate(values):
-            u[part == k] = value.to(u.dtype)
+            u[part == k] = value
         return u
 
     @property

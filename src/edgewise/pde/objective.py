@@ -84,6 +84,7 @@ class Residuals:
         """Set the points of each term, and weights of mean 1 (N,) or None for equal ones."""
         self.terms = []
         for condition, x, weight in zip(self.problem.terms, points, weights, strict=True):
+            x = x.to(self.model.layers[0].coef)
             share = x.new_full((len(x),), condition.weight / max(len(x), 1))
             share = share if weight is None else share * weight
             self.terms.append(Term(condition, x, self.placed(condition, x), share))
@@ -103,6 +104,7 @@ class Residuals:
     @torch.no_grad()
     def size(self, condition: Condition, x: Tensor, unknown: Tensor) -> Tensor:
         """|r| (N,) at points x."""
+        x = x.to(self.model.layers[0].coef)
         term = Term(condition, x, self.placed(condition, x), x[:, 0])
         u, _ = term.placed.run(self.model)
         return self.left(term, u, unknown).norm(dim=1)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,52 +12,16 @@ from torch import Tensor
 from edgewise.errors import FitError, InputError
 from edgewise.nn import Network
 from edgewise.optim.levenberg_marquardt import minimise
-from edgewise.pde.field import Field
-from edgewise.pde.objective import Placed, Residuals
-from edgewise.pde.orders import Index, Orders
+from edgewise.pde.objective import Residuals
 from edgewise.pde.points import Collocation
 from edgewise.pde.problem import Problem
+from edgewise.pde.solution import Solution
 from edgewise.train import Adam, Callback, History, LevenbergMarquardt, refine
 
 # Samples from which the first layer's ranges are taken, at least.
 _MANY = 20_000
 # Room at both ends of a hidden range, as a share of it, for points that were not seen.
 _ROOM = 0.02
-
-
-@dataclass(frozen=True)
-class Solution:
-    """A function that solves a problem as well as its model can: ``solution(x)``, (n, d) -> (n, Y).
-
-    unknowns: the numbers that were sought, by name. loss: the problem's, on the last points.
-    """
-
-    model: Network
-    problem: Problem
-    unknowns: Mapping[str, float]
-    history: History
-    loss: float
-    status: str
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self._jet(x, Orders.of([()]))[:, 0]
-
-    def field(self, x: Tensor, *derivatives: str) -> Field:
-        """u at x with the derivatives named by letters: solution.field(x, "t", "xx").xx."""
-        names = self.problem.domain.names
-        orders = Orders.of([tuple(names.index(letter) for letter in d) for d in derivatives])
-        u = self._jet(x, orders)
-
-        def lookup(index: Index) -> Tensor:
-            return u[:, orders.place(index)]
-
-        numbers = {name: x.new_full((len(x),), value) for name, value in self.unknowns.items()}
-        return Field(names, u.shape[2], lookup, numbers)
-
-    @torch.no_grad()
-    def _jet(self, x: Tensor, orders: Orders) -> Tensor:
-        x = x.to(self.model.dtype)
-        return Placed.at(self.problem.ansatz, x, orders).run(self.model)[0]
 
 
 def solve(
@@ -77,12 +40,14 @@ def solve(
     from. solver: LevenbergMarquardt() by default, Gauss-Newton on all residuals at once; or Adam. Its
     ``steps`` are for each of ``grids``, the sizes (one, or one a layer) that the model is refined to in
     turn; None stays. Ranges of the first layer are those of the domain from the beginning.
-    callbacks(model, history): True ends the run.
+    callbacks(model, history): True ends the run; Ctrl-C ends it too, and keeps what was reached.
     Raises FitError where the loss is not finite at the start.
     """
     solver, collocation = solver or LevenbergMarquardt(), collocation or Collocation()
     if not isinstance(solver, LevenbergMarquardt | Adam):
         raise InputError(f"{type(solver).__name__} does not solve equations; use LM or Adam.")
+    if isinstance(solver, Adam) and solver.batch is not None:
+        raise InputError("Equations take all points a step; give Adam no batch, or fewer points.")
     unknowns = dict(problem.unknowns)
     if isinstance(start, Solution):
         unknowns |= {name: start.unknowns[name] for name in unknowns if name in start.unknowns}
@@ -95,6 +60,8 @@ def solve(
             run.model = refine(run.model, grid)[0]
             run.note(f"grid refined to {grid}")
         run.stage()
+        if run.status != "finished":
+            break
     return Solution(run.model, problem, run.unknowns, run.history, run.loss, run.status)
 
 
@@ -128,7 +95,7 @@ class _Run:
         d = len(self.problem.domain.names)
         x = torch.cat([self.problem.domain.corners(), *(points[:, :d] for points in self.points)])
         inputs = self.problem.ansatz.inputs
-        _follow(self.model, (x if inputs is None else inputs(x)).to(self.model.dtype))
+        _follow(self.model, (x if inputs is None else inputs(x)).to(self.model.layers[0].coef))
 
     def stage(self) -> None:
         """The solver's steps on one grid, in rounds of the same points."""
@@ -155,46 +122,59 @@ class _Run:
                 self._renew(residuals)
 
     def _numbers(self) -> Tensor:
-        return torch.tensor(list(self.unknowns.values()), dtype=self.model.dtype)
+        coef = self.model.layers[0].coef
+        return coef.new_tensor(list(self.unknowns.values()))
 
     def _second_order(
         self, solver: LevenbergMarquardt, residuals: Residuals, theta: Tensor, steps: int
     ) -> None:
-        def record(_: int, theta: Tensor, loss: float) -> bool:
-            return self._step(residuals, residuals.unpack(theta), loss)
+        last = theta, math.inf
 
-        result = minimise(
-            residuals.linearise,
-            residuals.value,
-            theta,
-            steps=steps,
-            damping=self.damping,
-            tolerance=solver.tolerance,
-            callback=record,
-        )
-        self.damping = min(result.damping, 1.0)
-        self._keep(residuals, residuals.unpack(result.theta), result.loss)
+        def record(_: int, theta: Tensor, loss: float) -> bool:
+            nonlocal last
+            last = theta, loss
+            return self._step(residuals.unpack(theta), loss)
+
+        try:
+            result = minimise(
+                residuals.linearise,
+                residuals.value,
+                theta,
+                steps=steps,
+                damping=self.damping,
+                tolerance=solver.tolerance,
+                callback=record,
+            )
+        except KeyboardInterrupt:
+            self.status = "interrupted"
+        else:
+            last, self.damping = (result.theta, result.loss), min(result.damping, 1.0)
+        theta, self.loss = last
+        self._keep(residuals.unpack(theta))
 
     def _adam(self, solver: Adam, residuals: Residuals, steps: int) -> None:
         unknown = self._numbers().requires_grad_()
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         optimiser = torch.optim.Adam([*parameters, unknown], lr=solver.lr)
-        for _ in range(steps):
-            optimiser.zero_grad()
-            loss = residuals.loss(unknown)
-            loss.backward()
-            if not math.isfinite(float(loss.detach())):
-                raise FitError(f"The loss became {float(loss.detach())}. Lower lr.")
-            optimiser.step()
-            if self._step(residuals, unknown.detach(), float(loss.detach())):
-                break
-        self._keep(residuals, unknown.detach(), float(loss.detach()))
+        try:
+            for _ in range(steps):
+                optimiser.zero_grad()
+                loss = residuals.loss(unknown)
+                loss.backward()
+                self.loss = float(loss.detach())
+                if not math.isfinite(self.loss):
+                    raise FitError(f"The loss became {self.loss}. Lower lr, now {solver.lr}.")
+                optimiser.step()
+                if self._step(unknown.detach(), self.loss):
+                    break
+        except KeyboardInterrupt:
+            self.status = "interrupted"
+        self._keep(unknown.detach())
 
-    def _keep(self, residuals: Residuals, unknown: Tensor, loss: float) -> None:
+    def _keep(self, unknown: Tensor) -> None:
         self.unknowns = dict(zip(self.unknowns, unknown.tolist(), strict=True))
-        self.loss = loss
 
-    def _step(self, residuals: Residuals, unknown: Tensor, loss: float) -> bool:
+    def _step(self, unknown: Tensor, loss: float) -> bool:
         """Note a step; True ends the run."""
         self.steps += 1
         history, seconds = self.history, time.monotonic() - self.started
