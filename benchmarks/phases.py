@@ -7,18 +7,17 @@
 
 Tasks: the two moons of scikit-learn (the dev extra) at four levels of noise, and extended against
 localised states of the generalised Aubry-Andre chain (phases_tasks.py). A KAN is fitted with
-cross-entropy. Points of its boundary are found between rows of different classes; `discover` looks
-for formulas of one input by the others there. Of its front the simplest is taken whose accuracy on the
-training rows is within one standard error of the best one's. Held-out rows are only counted. Beside
-it: logistic regression, a support vector machine (RBF, C by cross-validation) and an MLP of
-scikit-learn, and the best rule there is. Runs are kept in a file, one JSON line each, and are not
-repeated.
+cross-entropy; its boundary becomes a formula by phases_boundary.py, which sees the training rows only.
+Held-out rows are only counted. Beside it: logistic regression, a support vector machine (RBF, C by
+cross-validation) and an MLP of scikit-learn, and the best rule there is. Runs are kept in a file, one
+JSON line each, and are not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -26,18 +25,14 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-import edgewise
 import kept
 from edgewise import KAN
+from phases_boundary import boundary, search
 from phases_tasks import Task, chain, moons
 
 RESULTS = Path(__file__).parent / "results" / "phases.jsonl"
 NOISE = (0.0, 0.1, 0.2, 0.3)
 KEY = ("task", "seed")
-_HALVINGS = 40
-
-
-# --- the network's boundary, and its formula ----------------------------------------------------
 
 
 def classifier(task: Task, seed: int = 0) -> KAN:
@@ -48,57 +43,6 @@ def classifier(task: Task, seed: int = 0) -> KAN:
         model.remove_edge(last, i, 0)
     model.fit(task.data, loss_fn="cross_entropy")
     return model
-
-
-def boundary(model: KAN, x: Tensor, y: Tensor) -> Tensor:
-    """Points (P, I) where the likelier class changes, by bisection between rows (B, I).
-
-    From each row that is classed rightly the way leads to the nearest such row of the other class, in
-    units of the inputs' standard deviations: so every point has rows of both classes beside it.
-    """
-    found = model.predict_class(x)
-    zero, one = (x[(found == label) & (y == label)] for label in (0, 1))
-    away = torch.cdist(zero / x.std(0), one / x.std(0))
-    a = torch.cat([zero, zero[away.argmin(0)]])
-    b = torch.cat([one[away.argmin(1)], one])
-    for _ in range(_HALVINGS):
-        middle = (a + b) / 2
-        before = (model.predict_class(middle) == 0)[:, None]
-        a, b = torch.where(before, middle, a), torch.where(before, b, middle)
-    return (a + b) / 2
-
-
-def formula_of(
-    task: Task, points: Tensor, seed: int, seconds: float
-) -> tuple[int, Tensor, edgewise.Discovery]:
-    """The row of the front that is taken, its classes on the test rows (B,), and the search's result."""
-    others = [i for i in range(len(task.names)) if i != task.axis]
-    found = edgewise.discover(
-        points[:, others],
-        points[:, task.axis],
-        [task.names[i] for i in others],
-        target=task.names[task.axis],
-        time_limit=seconds,
-        seed=seed,
-    )
-
-    def beyond(x: Tensor, row: int) -> Tensor:
-        edge = torch.as_tensor(found.predict(x[:, others].numpy(), row)).reshape(-1)
-        return x[:, task.axis] > edge
-
-    # Which class lies beyond the boundary is the labels' to say.
-    right = [(beyond(task.x, row) == task.y.bool()) for row in range(len(found.front))]
-    shares = [float(ok.double().mean()) for ok in right]
-    turned = [share < 0.5 for share in shares]
-    shares = [max(share, 1 - share) for share in shares]
-    best = max(shares)
-    enough = best - (best * (1 - best) / len(task.x)) ** 0.5
-    pick = next(row for row, share in enumerate(shares) if share >= enough)
-    classes = beyond(task.test_x, pick) != turned[pick]
-    return pick, classes.long(), found
-
-
-# --- what stands beside it ------------------------------------------------------------------------
 
 
 def others(task: Task, seed: int) -> dict[str, Tensor]:
@@ -129,26 +73,21 @@ def run(task: Task, seed: int, seconds: float = 60.0, beside: bool = True) -> di
     model = classifier(task, seed)
     trained = time.perf_counter()
     points = boundary(model, task.x, task.y)
-    pick, classes, found = formula_of(task, points, seed, seconds)
+    found, edge = search(task, points, seed, seconds)
     searched = time.perf_counter()
-    guesses = {"KAN": model.predict_class(task.test_x), "formula": classes}
+    guesses = {"KAN": model.predict_class(task.test_x), "formula": edge.classes(task.test_x)}
     guesses["best"] = task.best(task.test_x)
     if beside:
-        import warnings
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an MLP that has not converged says so
             guesses |= others(task, seed)
     return {
-        "task": task.name, "seed": seed, "parameters": model.n_parameters, "formula": str(found.formula(pick)),
-        "front": [str(found.formula(row)) for row in range(len(found.front))],
+        "task": task.name, "seed": seed, "parameters": model.n_parameters,
+        "found": str(found), "formula": str(edge), "found right": found.right(),
         "accuracy": {name: float((y == task.test_y).double().mean()) for name, y in guesses.items()},
         "as best": float((guesses["KAN"] == guesses["best"]).double().mean()),
         "seconds": [round(trained - start, 1), round(searched - trained, 1)],
     }  # fmt: skip
-
-
-# --- the script -----------------------------------------------------------------------------------
 
 
 def table(runs: dict[tuple, dict], markdown: bool) -> str:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
+import sympy
 import torch
 from matplotlib.figure import Figure
 
 from edgewise import KAN
-from phases import boundary, classifier, formula_of
+from phases import classifier
+from phases_boundary import boundary, search
 from phases_tasks import Task, chain, exponents, moons
 
 if TYPE_CHECKING:
@@ -37,14 +39,13 @@ def _moons(folder: Path) -> None:
     for axes, noise in zip(figure.subplots(1, 2, sharey=True), (0.1, 0.2), strict=True):
         task = moons(noise, 0)
         model = classifier(task)
-        row, _, found = formula_of(task, boundary(model, task.x, task.y), 0, 60.0)
+        _, edge = search(task, boundary(model, task.x, task.y), 0, 60.0)
         _points(axes, task.x[:, 0], task.x[:, 1], task.y)
         a, b = np.meshgrid(np.linspace(-1.6, 2.6, 200), np.linspace(-1.2, 1.7, 200))
         _shares(axes, model, a, b, np.stack([a, b], -1))
         line = np.linspace(-1.6, 2.6, 200)
-        axes.plot(
-            line, found.predict(line[:, None], row), "--", color="0.5", lw=1.5, label="formula"
-        )
+        values = sympy.lambdify(sympy.Symbol("x_1"), edge.expression)(line)
+        axes.plot(line, values, "--", color="0.5", lw=1.5, label="formula")
         axes.plot([], [], color=FOUND, lw=1.5, label="network")
         axes.set(title=f"noise {noise}", xlabel="$x_1$", xlim=(-1.6, 2.6), ylim=(-1.2, 1.7))
         axes.legend(frameon=False, loc="lower left")

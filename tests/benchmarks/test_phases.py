@@ -1,10 +1,12 @@
 """Boundaries of classes: states of the chain change where theory says, points lie where classes meet."""
 
+import dataclasses
 import math
 import re
 
 import numpy as np
 import pytest
+import sympy
 import torch
 
 from edgewise import compile_formula
@@ -15,6 +17,11 @@ pytest.importorskip("sklearn", reason="the two moons come with scikit-learn, of 
 @pytest.fixture
 def phases(module):
     return module("phases")
+
+
+@pytest.fixture
+def boundaries(module):
+    return module("phases_boundary")
 
 
 @pytest.fixture
@@ -55,22 +62,36 @@ def test_the_likelier_moon_is_the_nearer_one(tasks):
         assert tasks.likelier_moon(x, noise).tolist() == [0, 1, 0, 1]
 
 
-def test_points_lie_on_the_boundary_between_rows(phases):
+def test_points_lie_on_the_boundary_between_rows(boundaries):
     x = torch.rand(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     model = compile_formula(["0", "x_2 - x_1^2"], ["x_1", "x_2"])
     label = (x[:, 1] > x[:, 0] ** 2).long()
-    points = phases.boundary(model, x, label)
+    points = boundaries.boundary(model, x, label)
     assert len(points) == len(x)
     torch.testing.assert_close(points[:, 1], points[:, 0] ** 2, atol=1e-9, rtol=0.0)
     assert bool(((points >= x.amin(0)) & (points <= x.amax(0))).all())
 
 
-def test_a_row_with_a_wrong_label_is_no_end_of_a_way(phases):
+def test_a_row_with_a_wrong_label_is_no_end_of_a_way(boundaries):
     x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [5.0, 0.9], [5.0, 4.0]], dtype=torch.float64)
     model = compile_formula(["0", "x_2 - 0.5"], ["x_1", "x_2"])
-    points = phases.boundary(model, x, torch.tensor([0, 1, 0, 1]))
+    points = boundaries.boundary(model, x, torch.tensor([0, 1, 0, 1]))
     assert points[:, 0].max() <= 5.0 and len(points) == 3
     torch.testing.assert_close(points[:, 1], torch.full((3,), 0.5, dtype=torch.float64))
+
+
+def test_constants_become_simple_where_the_labels_allow_it(boundaries, tasks):
+    x = torch.rand(400, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    label = (x[:, 1] > x[:, 0] / 2 + 0.13).long()
+    task = tasks.Task("line", ("x_1", "x_2"), 1, [2, 2], x, label, x, label, lambda x: label)
+    slope, height = sympy.Float(0.503), sympy.Float(0.1299)
+    rough = boundaries.fitting_edge(task, slope * sympy.Symbol("x_1", real=True) + height)
+    turned = dataclasses.replace(task, y=1 - label)
+    assert rough.above and not boundaries.fitting_edge(turned, rough.expression).above
+    simple = boundaries.with_simple_constants(rough, 0.99)
+    # 1/2 stands for 0.503, but none of 0, 1/4 and 1/3 for 0.13
+    assert simple.expression.coeff(sympy.Symbol("x_1", real=True)) == sympy.Rational(1, 2)
+    assert simple.expression.has(height) and simple.right() >= 0.99
 
 
 def test_the_table_has_a_line_a_task_and_the_formulas(phases):
