@@ -2,8 +2,8 @@
 
 A fifth of the training rows is held out. Shapes are started on few intervals; then always the network is
 refined whose held-out error times the cost of a step, the square of its parameters, is least. One that
-gains nothing is left as it was. The best is fitted to all training rows in the end. Test rows are never
-looked at.
+gains nothing is left as it was. Where that ends badly, the rest of the ladder is tried, and then sums of
+products of curves. The best is fitted to all training rows in the end. Test rows are never looked at.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from edgewise import KAN, train
 from edgewise.errors import FitError
 from edgewise.problems import Samples
 
-Width = tuple[int | tuple[int, int], ...]
-
 # A finer grid must divide the held-out error by so much to count as a gain, and by so much if the shape
 # is to count as the function's own: splines' errors fall by 16 for half the spacing.
 GAIN, SPLINES = 1.25, 6.0
@@ -31,7 +29,8 @@ class Plan:
     """grids: intervals passed through. starts: seeds a shape, compared on the first grid with ``rows``.
     goal: the held-out error, in the target's standard deviations, that is small enough. seconds: of the
     processor, after which nothing new is begun. most: parameters, as a share of the rows. first: shapes
-    that are refined before others are started, while they gain as splines do."""
+    that are refined before others are started, while they gain as splines do. poor: the held-out error,
+    in the same unit, above which there is a second ascent, with more seconds and parameters."""
 
     grids: tuple[int, ...] = (5, 10, 20, 40, 80)
     starts: int = 2
@@ -40,13 +39,27 @@ class Plan:
     seconds: float = 25.0
     most: float = 0.15
     first: int = 2
+    poor: float = 1e-4
+    second: tuple[float, float] = (40.0, 0.2)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """width: (s, p) is s sums and p products of two. last: the last layer's intervals, whatever the others
+    have; None as the others."""
+
+    width: tuple[int | tuple[int, int], ...]
+    last: int | None = None
+
+    def grids(self, grid: int) -> list[int]:
+        return [grid] * (len(self.width) - 2) + [self.last or grid]
 
 
 @dataclass(frozen=True)
 class Climber:
     """A network on its way; level: of its grid; rate: what the last grid divided the error by."""
 
-    width: Width
+    shape: Shape
     start: int
     level: int
     model: KAN
@@ -58,9 +71,9 @@ class Climber:
         return self.error * self.model.n_parameters**2
 
 
-def ladder(n: int) -> list[Width]:
-    """The shapes tried for n inputs, narrow ones first; (s, p) is s sums and p products of two."""
-    return [
+def ladder(n: int) -> list[Shape]:
+    """The shapes tried for n inputs, narrow ones first."""
+    widths = [
         (n, 1, 1),
         (n, (1, 1), 1),
         (n, n, 1, 1),
@@ -71,19 +84,22 @@ def ladder(n: int) -> list[Width]:
         (n, n, (1, 1), 1, 1),
         (n, (0, 6), 1),
     ]
+    return [Shape(width) for width in widths]
 
 
-def climb(rows: Samples, seed: int, plan: Plan, shapes: Sequence[Width]) -> tuple[KAN, list[dict]]:
+def sums_of_products(n: int) -> list[Shape]:
+    """Where a function is steep in a corner of its box, hidden values there are rare, and a last curve of
+    many pieces is whatever it likes: here it is one cubic."""
+    return [Shape((n, (0, p), 1), last=1) for p in (6, 8, 4)]
+
+
+def climb(rows: Samples, seed: int, plan: Plan) -> tuple[KAN, list[dict]]:
     """The chosen network, fitted to all rows, and a line for every stage on the way."""
-    ascent = Ascent(rows, seed, plan)
-    for n, width in enumerate(shapes):
-        if ascent.over:
-            break
-        one = ascent.start(width)
-        while one and n < plan.first and one.rate > SPLINES and not ascent.over:
-            one = ascent.refine(one)
-    while not ascent.over and (one := ascent.next) is not None:
-        ascent.refine(one)
+    ascent, n = Ascent(rows, seed, plan), rows.x.shape[1]
+    untried = ascent.climb(ladder(n), plan.first)
+    if ascent.poor:
+        ascent.go_on(*plan.second)
+        ascent.climb(untried + sums_of_products(n))
     return ascent.finished()
 
 
@@ -96,6 +112,7 @@ class Ascent:
         self.held = rows.rows(order[: len(rows) // 5])
         self.rows = rows.rows(order[len(rows) // 5 :])
         self.goal = plan.goal * float(rows.y.std())
+        self.most, self.until = plan.most, plan.seconds
         self.going: list[Climber] = []
         self.best: Climber | None = None
         self.lines: list[dict] = []
@@ -108,18 +125,39 @@ class Ascent:
     @property
     def over(self) -> bool:
         reached = self.best is not None and self.best.error <= self.goal
-        return reached or self.seconds > self.plan.seconds
+        return reached or self.seconds > self.until
+
+    @property
+    def poor(self) -> bool:
+        spread = self.goal / self.plan.goal
+        return self.best is None or self.best.error > self.plan.poor * spread
 
     @property
     def next(self) -> Climber | None:
         return min(self.going, key=lambda one: one.price, default=None)
 
-    def start(self, width: Width) -> Climber | None:
+    def climb(self, shapes: Sequence[Shape], first: int = 0) -> list[Shape]:
+        """Start every shape and refine what promises most until it is over; the shapes not started."""
+        left = list(shapes)
+        while left and not self.over:
+            one, alone = self.start(left.pop(0)), len(shapes) - len(left) <= first
+            while one and alone and one.rate > SPLINES and not self.over:
+                one = self.refine(one)
+        while not self.over and (one := self.next) is not None:
+            self.refine(one)
+        return left
+
+    def go_on(self, seconds: float, most: float) -> None:
+        """For so many seconds more, with new networks only."""
+        self.going, self.most, self.until = [], most, self.seconds + seconds
+
+    def start(self, shape: Shape) -> Climber | None:
         """Adam, then second order, on the coarsest grid: the best of a few starts."""
         few = self.rows.rows(slice(self.plan.rows))
         found = []
         for start in range(self.plan.starts):
-            model = KAN(width, grid=self.plan.grids[0], seed=self.seed + 100 * start)
+            grids = shape.grids(self.plan.grids[0])
+            model = KAN(shape.width, grid=grids, seed=self.seed + 100 * start)
             adam = train.Adam(150, lr=2e-2, grids=train.GridUpdates(5, 100))
             second = train.LevenbergMarquardt(60, tolerance=1e-4, grids=train.GridUpdates(3, 45))
             try:
@@ -127,7 +165,7 @@ class Ascent:
                 model = train.fit(model, (few.x, few.y), solver=second).model
             except FitError:
                 continue
-            found.append(Climber(width, start, 0, model, rmse(model, self.held)))
+            found.append(Climber(shape, start, 0, model, rmse(model, self.held)))
             self._note("start", found[-1])
         one = min(found, key=lambda one: one.error, default=None)
         if one is not None:
@@ -140,8 +178,8 @@ class Ascent:
         level = one.level + 1
         if level == len(self.plan.grids):
             return None
-        finer, _ = train.refine(one.model, self.plan.grids[level])
-        if finer.n_parameters > self.plan.most * len(self.all):
+        finer, _ = train.refine(one.model, one.shape.grids(self.plan.grids[level]))
+        if finer.n_parameters > self.most * len(self.all):
             return None
         finer = polished(finer, self.rows, rounds=min(level, 2))
         error = rmse(finer, self.held)
@@ -168,7 +206,8 @@ class Ascent:
         self.lines.append(
             {
                 "stage": stage,
-                "width": one.width,
+                "width": one.shape.width,
+                "last": one.shape.last,
                 "start": one.start,
                 "grid": self.plan.grids[one.level],
                 "parameters": one.model.n_parameters,

@@ -53,15 +53,17 @@ def test_every_problem_has_the_papers_figures(suite):
 
 @pytest.mark.parametrize("n", [2, 3, 6])
 def test_every_shape_of_the_ladder_takes_n_inputs(n):
-    for width in fitting_ladder.ladder(n):
-        assert KAN(width, grid=2)(torch.zeros(2, n)).shape == (2, 1)
+    for shape in fitting_ladder.ladder(n) + fitting_ladder.sums_of_products(n):
+        model = KAN(shape.width, grid=shape.grids(2))
+        assert model(torch.zeros(2, n)).shape == (2, 1)
+        assert model.layers[-1].basis.grid == (shape.last or 2)
 
 
 def test_a_sum_inside_a_curve_is_recognised_by_its_rate():
     """1 / (1 + a b) is a curve of log a + log b: the first shape gains as splines do, and ends it."""
     rows = load("feynman-dimensionless/I.27.6", 600).train
     plan = fitting_ladder.Plan(grids=(5, 10, 20), starts=1, rows=400, goal=1e-4, seconds=60)
-    model, lines = fitting_ladder.climb(rows, 0, plan, fitting_ladder.ladder(2))
+    model, lines = fitting_ladder.climb(rows, 0, plan)
     assert {line["width"] for line in lines} == {(2, 1, 1)}
     assert [line["stage"] for line in lines] == ["start", "grid", "all rows"]
     assert lines[-1]["held_out"] < 1e-4 * float(rows.y.std()) < lines[0]["held_out"]
