@@ -89,3 +89,13 @@ def test_a_grid_covers_its_samples_until_one_lies_outside():
     assert not train.covers(model, x)
     model.layers[1].switch_off(torch.ones(1, 2, dtype=torch.bool))
     assert train.covers(model, x)
+
+
+def test_curves_that_are_all_constant_are_free_to_bend():
+    """Without differences to compare with there is no prior, rather than an endless one."""
+    prior = Bends(BSpline(5), 0.1, dtype=torch.float64)
+    block = torch.zeros(3, BSpline(5).size + 1, dtype=torch.float64)
+    prior.fix(block, 0.5)
+    curvature, slope = prior.curvature(block)
+    assert not curvature.any() and not slope.any()
+    assert prior.value(block + torch.arange(9)) == 0.0

@@ -61,7 +61,9 @@ class Bends:
         self.origin = block[:, :-1].clone()
         rough = float(self._rough(self.origin))
         spread = max(float((self.origin @ self.V).square().sum()), 1e-300)
-        self.scale = len(block) * self.weight * loss / max(rough, loss * spread, 1e-300)
+        size = max(rough, loss * spread)
+        # a layer that is constant, as one of identity edges, has no differences to compare with
+        self.scale = len(block) * self.weight * loss / size if size > 1e-200 else 0.0
         self.pull = rough / spread
 
     def value(self, block: Tensor) -> float:
