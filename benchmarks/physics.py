@@ -319,11 +319,13 @@ def from_tree(tree: Node, names: list[str]) -> KAN:
     rows = [[part] for part in sums] + [[factor] for factors in products for factor in factors]
     arities = [[], [len(factors) for factors in products], []]
     width = [len(names), [len(sums), len(products)], 1]
-    model = KAN(width, grid=5, k=5, mult_arity=arities, input_names=names)
+    model = KAN(width, grid=10, k=5, mult_arity=arities, input_names=names)
     for o, (part,) in enumerate(rows):
         for i, name in enumerate(names):
             if part.kind != "curve" or part.children[0].text != name:
                 model.remove_edge(0, i, o)
+    for i in range(len(sums) + len(products)):
+        model.fix_symbolic(1, i, 0, "x", (1.0, 0.0, 1.0, 0.0))
     return model
 
 

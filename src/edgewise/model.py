@@ -284,8 +284,8 @@ class KAN(Network):
             error = float(left.square().mean().sqrt())
         x = self._inputs(data)
         return interpret.structure(
-            lambda x: self(x)[:, output],
-            x[:: -(-len(x) // rows)],
+            lambda x: self(x.to(self.device))[:, output].to(x.device),
+            x[:: -(-len(x) // rows)].cpu(),
             error=error,
             names=self.input_names,
         )

@@ -81,6 +81,12 @@ def test_what_is_within_the_error_is_not_claimed():
     assert str(structure(flat, x, error=1e-3).tree) == "f1(x_1)"
 
 
+def test_a_constant_depends_on_nothing():
+    x = rows(2)
+    assert str(structure(lambda x: 0 * x[:, 0] + 1.5, x).tree) == "1.5"
+    assert str(structure(lambda x: 1.5 + 1e-3 * x[:, 0] * x[:, 1], x, error=0.1).tree) == "1.502"
+
+
 def test_identities_are_those_of_the_definition():
     """H_ij and f H_ij - f_i f_j by hand, and the symmetries' own."""
     x = rows(2, n=50)

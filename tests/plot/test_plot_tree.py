@@ -33,7 +33,7 @@ def test_every_node_is_drawn_and_joined(tree):
     assert len(texts) == count and len(fig.axes[0].get_lines()) == count - 1
     if root is TREE:
         assert sorted(texts) == sorted(
-            ["× + 3.5", "f", "a − b", "alpha", "$x_{2}$", "+", "f", "u", "f", "v", "w"]
+            ["× + 3.5", "f", "alpha − x_2", "alpha", "$x_{2}$", "+", "f", "u", "f", "v", "w"]
         )
 
 

@@ -65,7 +65,9 @@ class _Search:
         """f (B, n) -> (B,) with ``parts`` as its n inputs."""
         d = derivatives(f, x, self.error)
         idle = unused(d)
-        if idle and len(idle) < len(parts):
+        if len(idle) == len(parts):
+            return Node("input", f"{float(d.value.mean()):.4g}")
+        if idle:
             kept = [i for i in range(len(parts)) if i not in idle]
             return self.explain(_part(f, d, kept), x[:, kept], [parts[i] for i in kept])
         if len(parts) == 1:

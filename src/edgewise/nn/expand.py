@@ -69,16 +69,19 @@ def perturb(
 
     edges: "all", "live" (those that are on) or "off" (the others). Symbols stay, and the curve comes
     on top; edges that were off are switched on. With magnitude 0 the function stays, and every chosen
-    edge can be trained as a curve. x (B, I): ranges of inputs that no curve reads yet follow these.
+    edge can be trained as a curve. x (B, I): magnitude then is relative to the standard deviation of the
+    sum that an edge flows into, and ranges of inputs that no curve reads yet follow these.
     """
     if edges not in EDGE_CHOICES:
         raise InputError(f"edges is {edges!r}; expected one of {EDGE_CHOICES}.")
     if not magnitude >= 0:
         raise InputError(f"magnitude is {magnitude!r}; expected a number >= 0.")
     changed = model.clone()
+    units = [layer.coef.new_ones(layer.out_features) for layer in changed.layers]
     if x is not None:
         follow(changed, x)
-    for layer in changed.layers:
+        units = [sums.std(0) for sums in changed.trace(x).sums]
+    for layer, unit in zip(changed.layers, units, strict=True):
         live = layer.live
         chosen = {"all": torch.ones_like(live), "live": live, "off": ~live}[edges]
         new = chosen & (layer.mask == 0)
@@ -89,7 +92,7 @@ def perturb(
         drawn = torch.randn(
             layer.coef.shape, generator=generator, dtype=layer.coef.dtype, device=layer.coef.device
         )
-        layer.coef.add_(magnitude * chosen[..., None] * drawn)
+        layer.coef.add_(magnitude * (chosen * unit[:, None])[..., None] * drawn)
     return changed
 
 

@@ -69,7 +69,8 @@ def _label(node: Node) -> str:
     if node.kind == "input":
         return display_name(node.text)[0]
     if node.kind == "combination":
-        return node.text.format("a", "b").replace("*", "·").replace("-", "\u2212")
+        names = [child.text if child.kind == "input" else "(.)" for child in node.children]
+        return node.text.format(*names).replace("*", " · ").replace("-", "\u2212")
     if node.kind == "product":
         return f"× + {node.text}" if node.text else "×"
     return {"sum": "+"}.get(node.kind, "f")
