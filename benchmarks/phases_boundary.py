@@ -4,7 +4,7 @@ Points of the boundary are found between rows of different classes; `discover` l
 input by the others there. The points carry the network's own errors, which a search takes for signal.
 So each formula of the front is judged as a classifier: the simplest is taken whose accuracy on the
 training rows is within one standard error of the best one's (L. Breiman and others, *Classification and
-Regression Trees*, 1984), and then each constant becomes a simple fraction where that holds, too.
+Regression Trees*, 1984). Then constants become simple fractions where no fewer rows are right.
 """
 
 from __future__ import annotations
@@ -88,14 +88,16 @@ def search(task: Task, points: Tensor, seed: int, seconds: float) -> tuple[Edge,
     best = max(edge.right() for edge in front)
     enough = best - (best * (1 - best) / len(task.x)) ** 0.5
     chosen = next(edge for edge in front if edge.right() >= enough)
-    return chosen, with_simple_constants(chosen, enough)
+    return chosen, with_simple_constants(chosen)
 
 
-def with_simple_constants(edge: Edge, enough: float) -> Edge:
-    """Each float the nearest fraction of a denominator up to 4, where ``enough`` rows stay right."""
-    for value in sorted(edge.expression.atoms(sympy.Float), key=lambda v: abs(float(v))):
-        near = sympy.Rational(Fraction(float(value)).limit_denominator(4))
-        simpler = replace(edge, expression=edge.expression.xreplace({value: near}))
-        if simpler.right() >= enough:
-            edge = simpler
+def with_simple_constants(edge: Edge) -> Edge:
+    """Floats the nearest fractions of denominators up to 4, all at once or else each by itself, where
+    no fewer training rows are classed rightly."""
+    floats = sorted(edge.expression.atoms(sympy.Float), key=lambda value: abs(float(value)))
+    near = {v: sympy.Rational(Fraction(float(v)).limit_denominator(4)) for v in floats}
+    for some in (floats, *([value] for value in floats)):
+        simpler = edge.expression.xreplace({value: near[value] for value in some})
+        if replace(edge, expression=simpler).right() >= edge.right():
+            edge = replace(edge, expression=simpler)
     return edge

@@ -64,6 +64,7 @@ def _chain(folder: Path, task: Task) -> None:
             energies,
             c=tau,
             s=3,
+            rasterized=True,
             cmap="coolwarm_r",
             vmin=0,
             vmax=1,

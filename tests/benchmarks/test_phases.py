@@ -88,10 +88,10 @@ def test_constants_become_simple_where_the_labels_allow_it(boundaries, tasks):
     rough = boundaries.fitting_edge(task, slope * sympy.Symbol("x_1", real=True) + height)
     turned = dataclasses.replace(task, y=1 - label)
     assert rough.above and not boundaries.fitting_edge(turned, rough.expression).above
-    simple = boundaries.with_simple_constants(rough, 0.99)
+    simple = boundaries.with_simple_constants(rough)
     # 1/2 stands for 0.503, but none of 0, 1/4 and 1/3 for 0.13
     assert simple.expression.coeff(sympy.Symbol("x_1", real=True)) == sympy.Rational(1, 2)
-    assert simple.expression.has(height) and simple.right() >= 0.99
+    assert simple.expression.has(height) and simple.right() >= rough.right()
 
 
 def test_the_table_has_a_line_a_task_and_the_formulas(phases):
