@@ -1,7 +1,7 @@
 """Laws of physics from networks: does every case give its formula?
 
     oscillator-1   what a mass on a spring conserves, from its equations of motion
-    oscillator-2   the same in two dimensions: three quantities that do not depend on each other
+    oscillator-2   the same in two dimensions: the energies, the angular momentum, and one more
     lagrangian     of a relativistic mass that falls, from its accelerations
     neo-hookean    stresses of a rubber, from deformation gradients and auxiliary variables
     black-hole     the time that makes space around a black hole flat, from the metric
@@ -33,9 +33,8 @@ from torch import Tensor
 
 import edgewise
 from edgewise import KAN, create_dataset, pde
-from edgewise.interpret import Node
 from edgewise.problems import Dataset, as_dataset
-from edgewise.symbolic import augment
+from edgewise.symbolic import augment, compile_structure
 from edgewise.symbolic.evaluate import evaluate
 from edgewise.train import LevenbergMarquardt
 
@@ -127,20 +126,22 @@ def oscillator_2(short: bool) -> Iterator[Law]:
         "xypq": lambda z: z[:, 0] * z[:, 1] + z[:, 2] * z[:, 3],
     }
     lines = {"grid": 1, "k": 1, "base_fun": "zero", "noise_scale": 0.5}
-    known: list[pde.Solution] = []
-    for width, options, wanted in (([4, 1], {"grid": 3}, 2), ([4, [0, 2], 1], lines, 3)):
+    known: dict[str, pde.Solution] = {}
+    for width, options, wanted in (([4, 1], {"grid": 3}, 2), ([4, [0, 2], 1], lines, 4)):
+        first = list(known.values())
         for seed in range(8):
             started = time.perf_counter()
             start = KAN(width, seed=seed, input_names=list(names), **options)
-            found = smallest(start, problem, known)
-            if found is None:
+            found = smallest(start, problem, first)
+            if found is None or _kind(found) in known:
                 continue
-            known.append(found)
-            yield conserved_law("oscillator, 2-d", found, truths[_kind(found)], started)
-            if short:
-                return
-            if len(known) == wanted:
+            kind = _kind(found)
+            known[kind] = found
+            yield conserved_law("oscillator, 2-d", found, truths[kind], started)
+            if short or len(known) == wanted:
                 break
+        if short:
+            return
 
 
 def _kind(found: pde.Solution) -> str:
@@ -300,33 +301,19 @@ def neo_hookean(short: bool) -> Iterator[Law]:
     data = columns(data, ["F11", "F12", "F13", "F21", "F22", "F23"])
     first = KAN([6, [0, 3], 1], grid=3)
     first.fit(data, steps=60, restarts=1)
-    tree = first.structure().tree
-    yield stress_law("tau_12 of F", from_tree(tree, list(data.input_names)), data, started)
+    yield stress_law("tau_12 of F", of_its_form(first), data, started)
     started = time.perf_counter()
     data = augment(stretched(piola, 0, 0, rows), {"J": DETERMINANT, "H11": "(F22*F33 - F23*F32)/J"})
     data = columns(data, ["F11", "H11", "J"])
     first = KAN([3, [2, 1], 1])
     first.fit(data, steps=100, restarts=1)
-    tree = first.structure().tree
-    yield stress_law("P_11 of F, F^-T, J", from_tree(tree, list(data.input_names)), data, started)
+    yield stress_law("P_11 of F, F^-T, J", of_its_form(first), data, started)
 
 
-def from_tree(tree: Node, names: list[str]) -> KAN:
-    """The network of a sum of curves and of products of curves, each of one input: nothing else."""
-    parts = tree.children if tree.kind == "sum" else (tree,)
-    sums = [part for part in parts if part.kind == "curve"]
-    products = [part.children for part in parts if part.kind == "product"]
-    rows = [[part] for part in sums] + [[factor] for factors in products for factor in factors]
-    arities = [[], [len(factors) for factors in products], []]
-    width = [len(names), [len(sums), len(products)], 1]
-    model = KAN(width, grid=10, k=5, mult_arity=arities, input_names=names)
-    for o, (part,) in enumerate(rows):
-        for i, name in enumerate(names):
-            if part.kind != "curve" or part.children[0].text != name:
-                model.remove_edge(0, i, o)
-    for i in range(len(sums) + len(products)):
-        model.fix_symbolic(1, i, 0, "x", (1.0, 0.0, 1.0, 0.0))
-    return model
+def of_its_form(model: KAN) -> KAN:
+    """A network of the form that a trained one has."""
+    names = list(model.input_names)
+    return compile_structure(model.structure(), names, grid=10, k=5, network=KAN)
 
 
 def stress_law(case: str, model: KAN, data: Dataset, started: float) -> Law:

@@ -4,8 +4,6 @@ import pytest
 import sympy
 import torch
 
-from edgewise import interpret
-
 
 @pytest.fixture
 def physics(module):
@@ -50,20 +48,6 @@ def test_a_function_of_what_is_known_is_not_new(physics):
     assert not physics.independent(again, [energy], z)
     constant = solution(physics.edgewise.compile_formula("0*x + 1", ["x", "p"]))
     assert not physics.independent(constant, [], z)
-
-
-def test_a_tree_becomes_a_network_of_its_edges_only(physics):
-    x = torch.rand(200, 3, generator=torch.Generator().manual_seed(0)).double() + 0.5
-    tree = interpret.structure(
-        lambda x: x[:, 0] * x[:, 2] + x[:, 1].sin(), x, names=list("abc")
-    ).tree
-    model = physics.from_tree(tree, list("abc"))
-    assert model.width == [(3, 0), (1, 1), (1, 0)]
-    assert model.layers[0].live.tolist() == [
-        [False, True, False],
-        [True, False, False],
-        [False, False, True],
-    ]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ _HOMES = {
     "Formula": "formula",
     "network_formulas": "compose",
     "compile_formula": "compile",
+    "compile_structure": "form",
     "augment": "auxiliary",
     # The function `evaluate` stays in its module of the same name, and so does `parse`: a package
     # cannot hold a module and a function under one name.
