@@ -48,7 +48,7 @@ def _moons(folder: Path) -> None:
         axes.plot(line, values, "--", color="0.5", lw=1.5, label="formula")
         axes.plot([], [], color=FOUND, lw=1.5, label="network")
         axes.set(title=f"noise {noise}", xlabel="$x_1$", xlim=(-1.6, 2.6), ylim=(-1.2, 1.7))
-        axes.legend(frameon=False, loc="lower left")
+    figure.axes[0].legend(frameon=False, loc="lower left")
     _save(figure, folder / "moons.svg")
 
 
