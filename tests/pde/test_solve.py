@@ -189,6 +189,10 @@ def test_what_cannot_be_solved_is_said():
         pde.solve(KAN([1, 1]), pde.Problem(LINE, lambda u, p: u.tt))
     with pytest.raises(InputError, match="which, as u"):
         pde.solve(KAN([1, 2]), POISSON)
+    with pytest.raises(InputError, match="points is 0"):
+        pde.Problem(LINE, lambda u, p: u.x, points=0)
+    with pytest.raises(InputError, match="weight is"):
+        pde.Condition(LINE, lambda u, p: u.x, weight=-1.0)
     with pytest.raises(InputError, match="every=20"):
         pde.Collocation(adaptive=0.5)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from edgewise.bases.base import check_count
 from edgewise.errors import InputError
 from edgewise.pde.domain import Box, Region
 from edgewise.pde.field import Equation
@@ -26,6 +28,11 @@ class Condition:
     equation: Equation
     weight: float = 1.0
     points: int = 200
+
+    def __post_init__(self) -> None:
+        check_count("points", self.points, 1)
+        if not 0.0 < self.weight < math.inf:
+            raise InputError(f"weight is {self.weight}; expected a finite number above 0.")
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class Problem:
     unknowns: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_count("points", self.points, 1)
         for condition in self.conditions:
             if condition.region.names != self.domain.names:
                 raise InputError(

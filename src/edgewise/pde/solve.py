@@ -37,10 +37,11 @@ def solve(
     """Make the squares that the problem leaves small; a copy of the model is trained.
 
     start: a model that takes the coordinates, or what the ansatz's inputs give; or a solution to go on
-    from. solver: LevenbergMarquardt() by default, Gauss-Newton on all residuals at once; or Adam. Its
-    ``steps`` are for each of ``grids``, the sizes (one, or one a layer) that the model is refined to in
-    turn; None stays. Ranges of the first layer are those of the domain from the beginning.
-    callbacks(model, history): True ends the run; Ctrl-C ends it too, and keeps what was reached.
+    from. solver: LevenbergMarquardt() by default, Gauss-Newton on all residuals at once, without its
+    prior of smoothness; or Adam. Its ``steps`` are for each of ``grids``, the sizes (one, or one a
+    layer) that the model is refined to in turn; None stays. Ranges of the first layer are those of the
+    domain from the beginning. callbacks(model, history): True ends the run; Ctrl-C ends it too, and
+    keeps what was reached.
     Raises FitError where the loss is not finite at the start.
     """
     solver, collocation = solver or LevenbergMarquardt(), collocation or Collocation()
