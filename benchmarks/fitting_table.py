@@ -32,7 +32,7 @@ _MARKS = {
 def text(suite: Suite, runs: Runs) -> str:
     """The table, and whether what is asked is there."""
     ids = [id for id in suite.ids if (id, "edgewise") in runs]
-    header = f"{'':<10}{'shape':<22}{'G':>4}{'P':>6}{'s':>6}{'edgewise':>10}{'paper':>10}"
+    header = f"{'':<10}{'shape':<20}{'G':>6}{'P':>6}{'s':>6}{'edgewise':>10}{'paper':>10}"
     lines = [header + "".join(f"{name:>11}" for name in RIVALS)]
     lines += [row(suite, runs, id) for id in ids]
     errors = [runs[id, "edgewise"]["rmse"] for id in ids]
@@ -58,7 +58,8 @@ def text(suite: Suite, runs: Runs) -> str:
 
 def row(suite: Suite, runs: Runs, id: str) -> str:
     run = runs[id, "edgewise"]
-    start = f"{id:<10}{shape(run['width']):<22}{run['grid']:>4}{run['parameters']:>6}"
+    grid = f"{run['grid']},{run['last']}" if run.get("last") else str(run["grid"])
+    start = f"{id:<10}{shape(run['width']):<20}{grid:>6}{run['parameters']:>6}"
     start += f"{run['seconds']:>6.0f}{run['rmse']:>10.1e}{suite.to_beat(id):>10.1e}"
     others = [runs.get((id, name)) for name in RIVALS]
     return start + "".join(f"{error(other):>11}" for other in others)
