@@ -83,7 +83,9 @@ def perceptron(optimiser: str, seed: int) -> tuple[nn.Module, Callable]:
     def lbfgs(model: nn.Module, x: Tensor) -> nn.Module:
         y = peaks(x)
         optimiser = torch.optim.LBFGS(
-            model.parameters(), max_iter=500, history_size=20, line_search_fn="strong_wolfe"
+            *(model.parameters(), 1.0, 500, None, 0.0, 0.0),
+            history_size=20,
+            line_search_fn="strong_wolfe",
         )
 
         def closure() -> Tensor:
@@ -310,7 +312,7 @@ def plot(runs: list[dict], folder: Path) -> None:
             panel.set_ylim(-0.35, 1.35)
             panel.spines[["top", "right"]].set_visible(False)
             panel.text(0, 1.2, f"RMSE {found['errors'][phase]:.1e}", fontsize=8, ha="center")
-        row[0].set_ylabel(name.split(",")[0] if "KAN" in name else "MLP, Adam")
+        row[0].set_ylabel(name.split()[0])
     for phase, panel in enumerate(axes[0]):
         panel.set_title(f"phase {phase + 1}", fontsize=9)
     figure.savefig(folder / "continual.svg", facecolor="white", metadata={"Date": None})
