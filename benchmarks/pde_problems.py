@@ -102,9 +102,16 @@ def burgers(
     grid_eps: float = 0.2,
     adaptive: float = 0.5,
     attention: float = 0.0,
+    knots: tuple[int, int] = (24, 4),
+    points: tuple[int, int] = (1500, 300),
+    weight: float = 100.0,
+    every: int = 10,
+    ends: tuple[float, ...] = (0, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0),
 ) -> Found:
     """u_t + u u_x = (0.01 / pi) u_xx on [-1, 1]: a front forms at x = 0. The solution is odd, so that
-    [0, 1] with u = 0 at both ends is the same problem. In stretches of time."""
+    [0, 1] with u = 0 at both ends is the same problem. In stretches of time. knots: intervals in the
+    first layer and the splines' degree; points: inside and at the start."""
+    grid, degree = knots
     first, last = box.range_of("x")
     problem = Problem(
         box,
@@ -113,21 +120,22 @@ def burgers(
             Condition(
                 box.at(t=0),
                 lambda u, p: u.value + torch.sin(pi * p[:, 1]),
-                weight=100.0,
-                points=300,
+                weight=weight,
+                points=points[1],
             )
         ],
-        points=1500,
+        points=points[0],
         ansatz=pde.Ansatz(times=lambda p: (p[:, 1:] - first) * (last - p[:, 1:])),
     )
     return parts(
         pde.march(
-            network([2, [0, 3], 1], [24, 8], 4, seed, grid_eps),
+            network([2, [0, 3], 1], [grid, 8], degree, seed, grid_eps),
             problem,
             "t",
-            (0, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0),
+            ends,
+            weight=weight,
             solver=lm(steps),
-            collocation=Collocation(10, adaptive, attention, seed),
+            collocation=Collocation(every, adaptive, attention, seed),
         )
     )
 
