@@ -313,7 +313,7 @@ def neo_hookean(short: bool) -> Iterator[Law]:
 def of_its_form(model: KAN) -> KAN:
     """A network of the form that a trained one has."""
     names = list(model.input_names)
-    return compile_structure(model.structure(), names, grid=10, k=5, network=KAN)
+    return compile_structure(model.structure(), names, grid=20, k=5, network=KAN)
 
 
 def stress_law(case: str, model: KAN, data: Dataset, started: float) -> Law:
