@@ -18,7 +18,7 @@ from edgewise.nn.jacobian import layout
 from edgewise.problems.dataset import Samples
 from edgewise.train.grids import covers, refine, update_grids
 from edgewise.train.losses import CrossEntropy, MeanSquare
-from edgewise.train.objective import Objective
+from edgewise.train.objective import PRIOR, Objective
 from edgewise.train.recorder import Recorder
 from edgewise.train.solvers import LBFGS, Adam, GridUpdates, LevenbergMarquardt
 from edgewise.train.sparse import eliminate
@@ -28,6 +28,9 @@ SECOND_ORDER_LIMIT = 3000
 LBFGS_LIMIT = 50_000
 _WARM_UP_ROWS = 1500
 _POLISH_ROUNDS = 5
+# The prior's weight once a start is found, which then takes the whole of the splines' logarithm; a
+# cold fit bears a fifth (smoothness.py).
+_SETTLED = 5 * PRIOR
 _SPARSE_STARTS = 3
 # Held-out error, relative to the target's spread, that needs no other start.
 _GOOD = 2e-2
@@ -192,7 +195,8 @@ class Auto:
                 _replace(model, refine(model, grid)[0])
                 record.note(f"grid refined to {grid}")
             share = max(self.steps // (len(ladder) + 1), 20)
-            LevenbergMarquardt(share, tolerance=1e-5).run(model, objective, fitting, record)
+            solver = LevenbergMarquardt(share, tolerance=1e-5, smoothness=_SETTLED)
+            solver.run(model, objective, fitting, record)
             error = _relative_error(model, objective, held_out)
             if error < best_error:
                 best, best_error = model.clone(), error
@@ -217,7 +221,8 @@ class Auto:
             if self.update_grid:
                 update_grids(model, data.x, room=True)
             share = max(self.steps // 4, 20)
-            LevenbergMarquardt(share, 1e-4, 1e-5).run(model, objective, data, record)
+            solver = LevenbergMarquardt(share, 1e-4, 1e-5, smoothness=_SETTLED)
+            solver.run(model, objective, data, record)
             with torch.no_grad():
                 value = float(objective(model, data))
             gained = value < 0.98 * best_value
