@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from edgewise import bases, interpret, train
 from edgewise.bases import Basis
+from edgewise.bases.base import check_count
 from edgewise.errors import InputError
 from edgewise.nn import Network
 from edgewise.nn.expand import expand, perturb
@@ -277,15 +278,24 @@ class KAN(Network):
         training rows where there are none. See ``interpret.structure``.
         """
         if error is None:
+            if self.classifies:
+                raise InputError(
+                    "Scores of classes have no error of their own: say error=1e-3, or so."
+                )
             known = self._data(data)
             judged = known.train if known.test is None else known.test
             with torch.no_grad():
                 left = (self(judged.x.to(self.device)) - judged.y.to(self.device))[:, output]
             error = float(left.square().mean().sqrt())
+        check_count("rows", rows, 1)
         x = self._inputs(data)
+        # at random: every tenth row of a grid would hold some inputs fixed
+        few = (
+            torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:rows].sort().values
+        )
         return interpret.structure(
             lambda x: self(x.to(self.device))[:, output].to(x.device),
-            x[:: -(-len(x) // rows)].cpu(),
+            x[few.to(x.device)].cpu(),
             error=error,
             names=self.input_names,
         )

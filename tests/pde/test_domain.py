@@ -58,3 +58,17 @@ def test_what_does_not_fit_is_refused():
         pde.Points(("t",), torch.zeros(3, 2))
     with pytest.raises(InputError, match="same order"):
         pde.Problem(box, lambda u, p: u.t, [pde.Condition(pde.Box(x=(0, 1)), lambda u, p: u.x)])
+
+
+def test_faces_keep_all_digits_and_their_own_boundary():
+    box = pde.Box(t=(0, 1), x=(0.1, 0.3))
+    face = box.at(x=0.1)
+    assert set(face.sample(5)[:, 1].tolist()) == {0.1}
+    edge = face.boundary().sample(10)
+    assert set(edge[:, 0].tolist()) == {0.0, 1.0} and set(edge[:, 1].tolist()) == {0.1}
+
+
+@pytest.mark.parametrize("every", [0, -2, 1.5])
+def test_rounds_are_counted_in_whole_steps(every):
+    with pytest.raises(InputError, match="every"):
+        pde.Collocation(every=every)

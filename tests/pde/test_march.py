@@ -53,6 +53,22 @@ def test_conditions_outside_a_stretch_are_left_out():
     assert pde.Points(("t",), torch.zeros(2, 1)).within(t=(1, 2)) is None
 
 
+def test_what_is_cut_short_ends_the_march():
+    solver = LevenbergMarquardt(12)
+    start = KAN([1, 1], grid=6, k=5, base_fun="zero")
+    options = {"points": 1, "solver": solver}
+    for found, status in (
+        (
+            pde.march(start, LOGISTIC, "t", [0, 1, 2], callbacks=[lambda *_: True], **options),
+            "callback",
+        ),
+        (pde.march(start, LOGISTIC, "t", [0, 1, 2], time_limit=0.0, **options), "time limit"),
+    ):
+        assert (found.status, found.ends, len(found.parts)) == (status, (0.0, 1.0), 1)
+    with pytest.raises(InputError, match=r"from 0\.0 to 2\.0"):
+        marched([0, 1, 3])
+
+
 def test_ends_must_rise():
     with pytest.raises(InputError, match="rising"):
         marched([0, 1, 1])

@@ -80,7 +80,7 @@ def perturb(
     units = [layer.coef.new_ones(layer.out_features) for layer in changed.layers]
     if x is not None:
         follow(changed, x)
-        units = [sums.std(0) for sums in changed.trace(x).sums]
+        units = [sums.std(0, correction=0) for sums in changed.trace(x).sums]
     for layer, unit in zip(changed.layers, units, strict=True):
         live = layer.live
         chosen = {"all": torch.ones_like(live), "live": live, "off": ~live}[edges]

@@ -57,7 +57,8 @@ class Box(Region):
         columns = []
         for name in self.names:
             if name in self.fixed:
-                columns.append(torch.full((n if free else 1,), self.fixed[name]).double())
+                count = n if free else 1
+                columns.append(torch.full((count,), self.fixed[name], dtype=torch.float64))
             else:
                 lower, upper = self.ranges[name]
                 columns.append(lower + (upper - lower) * next(unit))
@@ -72,10 +73,9 @@ class Box(Region):
         return Box({**self.fixed, **values}, **self.ranges)
 
     def boundary(self, *names: str) -> Union:
-        """Both faces of the named coordinates, or of all."""
-        return Union(
-            [self.at(**{name: end}) for name in names or self.names for end in self.range_of(name)]
-        )
+        """Both faces of the named coordinates, or of all that are not fixed."""
+        chosen = names or [name for name in self.names if name not in self.fixed]
+        return Union([self.at(**{name: end}) for name in chosen for end in self.range_of(name)])
 
     def within(self, **ranges: tuple[float, float]) -> Box | None:
         kept = dict(self.ranges)
@@ -98,6 +98,8 @@ class Union(Region):
 
     def __init__(self, parts: Sequence[Region]) -> None:
         self.parts = tuple(parts)
+        if not self.parts:
+            raise InputError("A union needs a region at least.")
         self.names = self.parts[0].names
         if any(part.names != self.names for part in self.parts):
             raise InputError("The parts of a union need the same coordinates in the same order.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edgewise.bases.base import check_count
 from edgewise.errors import InputError
 from edgewise.pde.domain import Points
 from edgewise.pde.problem import Condition, Problem
@@ -38,6 +39,8 @@ class Collocation:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.every is not None:
+            check_count("every", self.every, 1)
         if not 0.0 <= self.adaptive <= 1.0 or self.attention < 0.0:
             raise InputError(
                 f"adaptive is {self.adaptive} and attention {self.attention}; expected a share from 0 "
