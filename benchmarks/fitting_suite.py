@@ -33,7 +33,7 @@ SHORT = Plan(grids=(5, 10, 20), starts=1, rows=400, goal=1e-4, seconds=2.0, poor
 
 @dataclass(frozen=True)
 class Suite:
-    """A collection of ``problems``, those of the short form, and what is asked of the errors: how many are
+    """A collection of ``problems``, those of the short form, and what is aimed at: how many are
     below the paper's best, and the geometric mean at most."""
 
     collection: str

@@ -30,7 +30,7 @@ _MARKS = {
 
 
 def text(suite: Suite, runs: Runs) -> str:
-    """The table, and whether what is asked is there."""
+    """The table, and whether what is aimed at is there."""
     ids = [id for id in suite.ids if (id, "edgewise") in runs]
     header = f"{'':<10}{'shape':<20}{'G':>6}{'P':>6}{'s':>6}{'edgewise':>10}{'paper':>10}"
     lines = [header + "".join(f"{name:>11}" for name in RIVALS)]
@@ -39,8 +39,8 @@ def text(suite: Suite, runs: Runs) -> str:
     below = sum(runs[id, "edgewise"]["rmse"] < suite.to_beat(id) for id in ids)
     lines += [
         "",
-        f"below the paper's best: {below} of {len(ids)} (asked: {suite.needed} of {len(suite.ids)})",
-        f"geometric mean: {mean(errors):.2g} (asked: {suite.mean:.0e}); "
+        f"below the paper's best: {below} of {len(ids)} (aim: {suite.needed} of {len(suite.ids)})",
+        f"geometric mean: {mean(errors):.2g} (aim: {suite.mean:.0e}); "
         f"the paper's best: {mean([suite.to_beat(id) for id in ids]):.2g}",
     ]
     for name in RIVALS:

@@ -63,7 +63,7 @@ def table(tasks: Sequence[Task], runs: list[dict]) -> None:
 
 
 def missed(tasks: Sequence[Task], runs: list[dict]) -> list[str]:
-    """Tasks whose median start is above what was asked for."""
+    """Tasks whose median start is above the aim."""
     found = []
     for task in tasks:
         errors = sorted(r["relative"] for r in runs if r["task"] == task.name)
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table(tasks, runs)
     short_of = missed(tasks, runs)
     if short_of and not asked.short:
-        print("above what was asked for:", ", ".join(short_of))
+        print("above the aim:", ", ".join(short_of))
     return 1 if short_of and not asked.short else 0
 
 

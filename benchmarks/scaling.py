@@ -157,10 +157,11 @@ def mlp_run(case: Case, seed: int, width: int, depth: int, limit: float) -> dict
         optimiser.step(closure)
         steps += 20
     with torch.no_grad():
-        errors = [
-            float((model(data[f"{part}_input"]) * spread + mean - data[f"{part}_label"]).std())
+        left = [
+            model(data[f"{part}_input"]) * spread + mean - data[f"{part}_label"]
             for part in ("test", "train")
         ]
+        errors = [float(error.square().mean().sqrt()) for error in left]
     return {
         "size": f"{depth} x {width}",
         "parameters": sum(p.numel() for p in model.parameters()),
