@@ -141,3 +141,17 @@ def test_the_tree_of_a_trained_model():
 def test_functions_must_make_sense(f, x, error):
     with pytest.raises(error):
         structure(f, x)
+
+
+def test_a_product_may_pass_through_zero():
+    grid = torch.arange(-5, 6).double() / 5
+    x = torch.cartesian_prod(grid, grid)
+    assert str(structure(lambda x: torch.sin(3 * x[:, 0] * x[:, 1]), x).tree) == "f1(x_1*x_2)"
+
+
+def test_rows_without_derivatives_are_told():
+    grid = torch.arange(-5, 6).double() / 5
+    with pytest.raises(
+        InputError, match=r"derivatives in 1 of 121 rows, the first at \[0\.0, 0\.0\]"
+    ):
+        structure(lambda x: x.norm(dim=1), torch.cartesian_prod(grid, grid))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edgewise import KAN, pde
-from edgewise.errors import FitError, InputError
+from edgewise.errors import FitError, InputError, ShapeError
 from edgewise.train import LBFGS, Adam, GridUpdates, LevenbergMarquardt
 
 LINE = pde.Box(x=(0, 1))
@@ -203,3 +203,17 @@ def test_a_model_in_float32_stays_in_it():
     )
     assert solved(grid()).dtype == torch.float32
     assert error(solved, lambda x: torch.exp(-x)) < 1e-3
+
+
+def test_maps_and_derivatives_that_make_no_sense_are_told():
+    line = pde.Box(x=(0, 1))
+    flat = pde.Problem(
+        line, lambda u, p: u.x, ansatz=pde.Ansatz(times=lambda p: p[:, 0]), points=20
+    )
+    with pytest.raises(ShapeError, match="for a single column"):
+        pde.solve(KAN([1, 1]), flat, solver=LevenbergMarquardt(1))
+    solution = pde.solve(
+        KAN([1, 1]), pde.Problem(line, lambda u, p: u.x, points=20), solver=LevenbergMarquardt(1)
+    )
+    with pytest.raises(InputError, match="'z' is no derivative"):
+        solution.field(line.sample(3), "z")

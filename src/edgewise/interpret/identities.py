@@ -104,6 +104,12 @@ def derivatives(f: Function, x: Tensor, error: float = 0.0) -> Derivatives:
     g = _slopes(value.sum(), x)
     H = torch.stack([_slopes(g[:, i].sum(), x) for i in range(x.shape[1])], dim=1)
     H = 0.5 * (H + H.mT)
+    smooth = torch.isfinite(g).all(1) & torch.isfinite(H).flatten(1).all(1)
+    if not bool(smooth.all()):
+        raise InputError(
+            f"The function has no finite derivatives in {int((~smooth).sum())} of {len(x)} rows, the "
+            f"first at {x[~smooth][0].tolist()}; leave such rows out."
+        )
     return Derivatives(x.detach(), value[:, 0].detach(), g.detach(), H.detach(), error)
 
 

@@ -102,13 +102,16 @@ class _Search:
                 if not test.holds:
                     continue
                 self.note([test], parts)
-                form, u, place = _combined(test, d.x[:, i], d.x[:, j])
+                held = d.x[:, j]
+                if test.test == "x*y":  # of one product all y are as good, but for 0
+                    held = torch.where(held == 0, held.abs().max(), held)
+                form, u, place = _combined(test, d.x[:, i], d.x[:, j], held)
                 x = d.x.clone()
                 x[:, i] = u
                 kept = [k for k in range(len(parts)) if k != j]
                 new = list(parts)
                 new[i] = Node("combination", form, (parts[i], parts[j]))
-                reduced = _reduced(f, i, j, place, d.x[:, j])
+                reduced = _reduced(f, i, j, place, held)
                 return self.explain(reduced, x[:, kept], [new[k] for k in kept])
         return None
 
@@ -180,17 +183,17 @@ def _reduced(f: Function, i: int, j: int, place: Function, held: Tensor) -> Func
     return reduced
 
 
-def _combined(test: Finding, x: Tensor, y: Tensor) -> tuple[str, Tensor, Function]:
+def _combined(test: Finding, x: Tensor, y: Tensor, held: Tensor) -> tuple[str, Tensor, Function]:
     """The form of the pair, its values u, and u -> x with y held."""
     a = test.ratio
     if test.test == "x - y":
-        return "{0} - {1}", x - y, lambda u: u + y
+        return "{0} - {1}", x - y, lambda u: u + held
     if test.test == "x + y":
-        return "{0} + {1}", x + y, lambda u: u - y
+        return "{0} + {1}", x + y, lambda u: u - held
     if test.test == "x*y":
-        return "{0}*{1}", x * y, lambda u: u / y
+        return "{0}*{1}", x * y, lambda u: u / held
     if test.test == "x/y":
-        return "{0}/{1}", x / y, lambda u: u * y
+        return "{0}/{1}", x / y, lambda u: u * held
     if test.test == "a*x + y":
-        return f"{a:.4g}*{{0}} + {{1}}", a * x + y, lambda u: (u - y) / a
-    return f"{{0}}^{a:.4g}*{{1}}", x**a * y, lambda u: (u / y) ** (1 / a)
+        return f"{a:.4g}*{{0}} + {{1}}", a * x + y, lambda u: (u - held) / a
+    return f"{{0}}^{a:.4g}*{{1}}", x**a * y, lambda u: (u / held) ** (1 / a)

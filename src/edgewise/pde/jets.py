@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from edgewise.bases import BSpline
-from edgewise.errors import InputError
+from edgewise.errors import InputError, ShapeError
 from edgewise.kernels.residual import slope
 from edgewise.nn import KANLayer, Network, Nodes
 from edgewise.nn.jacobian import Layout
@@ -41,6 +41,11 @@ def jet_of(function: Callable[[Tensor], Tensor], x: Tensor, orders: Orders) -> T
     with torch.enable_grad():
         x = x.detach().clone().requires_grad_()
         found: dict[Index, Tensor] = {(): function(x)}
+        if found[()].ndim != 2 or len(found[()]) != len(x):
+            raise ShapeError(
+                f"A function of the points gave {tuple(found[()].shape)} for {len(x)} points; "
+                f"expected ({len(x)}, n), as p[:, :1] gives for a single column."
+            )
         for index in orders.indices[1:]:
             found[index] = _derivative(found[index[:-1]], x, index[-1])
     return torch.stack([found[index] for index in orders.indices], dim=1).detach()

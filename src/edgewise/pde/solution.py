@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edgewise.errors import InputError
 from edgewise.nn import Network
 from edgewise.pde.field import Field
 from edgewise.pde.objective import Placed
@@ -36,6 +37,11 @@ class Solution:
     def field(self, x: Tensor, *derivatives: str) -> Field:
         """u at x with the derivatives named by letters: solution.field(x, "t", "xx").xx."""
         names = self.problem.domain.names
+        unknown = [d for d in derivatives if any(letter not in names for letter in d)]
+        if unknown:
+            raise InputError(
+                f"{unknown[0]!r} is no derivative by the letters of the coordinates {names}."
+            )
         orders = Orders.of([tuple(names.index(letter) for letter in d) for d in derivatives])
         u = self._jet(x, orders)
 

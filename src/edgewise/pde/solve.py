@@ -168,6 +168,7 @@ class _Run:
                 optimiser.step()
                 if self._step(unknown.detach(), self.loss):
                     break
+            self.loss = float(residuals.loss(unknown).detach())
         except KeyboardInterrupt:
             self.status = "interrupted"
         self._keep(unknown.detach())
