@@ -29,6 +29,7 @@ import edgewise
 from accuracy_table import show
 from accuracy_tasks import Task, tasks
 from edgewise.errors import EdgewiseError
+from options import seeds
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.jsonl"
 DRIVER = Path(__file__).parent / "accuracy_pykan.py"
@@ -73,11 +74,6 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     given.seeds = given.seeds or (range(1) if given.short else range(10))
     return given
-
-
-def seeds(text: str) -> list[int]:
-    first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(s) for s in text.split(",")]
 
 
 # --- runs ----------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from edgewise import KAN, train
 from edgewise.bases import BSpline
 from edgewise.nn import Network
 from edgewise.train import GridUpdates, LevenbergMarquardt
+from options import add_kept, seeds
 
 RESULTS = Path(__file__).parent / "results" / "continual.jsonl"
 KEY = ("task", "who", "seed", "setting")
@@ -339,16 +340,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--task", choices=["peaks", "digits"])
     parser.add_argument("--seeds", type=seeds, default=[0, 1, 2], help="0-2, or 0,3")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--table", action="store_true", help="only print what is kept")
-    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="only draw what is kept")
+    add_kept(parser, RESULTS)
     parser.add_argument("--short", action="store_true", help="a small form, some seconds")
     return parser.parse_args()
-
-
-def seeds(text: str) -> list[int]:
-    first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(s) for s in text.split(",")]
 
 
 if __name__ == "__main__":

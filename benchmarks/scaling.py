@@ -30,6 +30,7 @@ from torch import Tensor, nn
 import kept
 from accuracy_tasks import four, rmse, two
 from edgewise import KAN, create_dataset
+from options import add_kept, seeds
 
 RESULTS = Path(__file__).parent / "results" / "scaling.jsonl"
 KEY = ("name", "who", "seed", "size", "rows")
@@ -365,19 +366,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=[case.name for case in CASES])
     parser.add_argument("--seeds", type=seeds, default=[0, 1, 2], help="0-9, or 0,3")
     parser.add_argument("--limit", type=float, default=5, help="seconds of one MLP; 0: none")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--table", action="store_true", help="only print what is kept")
-    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="only draw what is kept")
+    add_kept(parser, RESULTS)
     parser.add_argument("--short", action="store_true", help="two small cases, some seconds")
     given = parser.parse_args()
     if given.short:
         given.seeds = [0]
     return given
-
-
-def seeds(text: str) -> list[int]:
-    first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(s) for s in text.split(",")]
 
 
 if __name__ == "__main__":

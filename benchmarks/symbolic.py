@@ -33,6 +33,7 @@ from pathlib import Path
 
 from edgewise.workers import Worker
 from kept import add, read
+from options import seeds
 from symbolic_markdown import markdown
 from symbolic_problems import SHORT, problems
 from symbolic_runs import JUDGE, KEY, Method, judged, measured, methods
@@ -191,11 +192,6 @@ def words(text: str) -> list[str]:
 
 def numbers(text: str) -> list[float]:
     return [float(number) for number in text.split(",")]
-
-
-def seeds(text: str) -> list[int]:
-    first, dash, last = text.partition("-")
-    return list(range(int(first), int(last) + 1)) if dash else [int(s) for s in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -24,10 +24,7 @@ def wiring_length(model: Network, scores: Attribution) -> float:
     What `untangle` makes small. Reference: Liu et al., *KAN 2.0* (2024), section 4.1, after Z. Liu,
     E. Gan and M. Tegmark, *Seeing is believing: brain-inspired modular training* (2023).
     """
-    places = [_even(count) for count in _counts(model)]
-    return float(
-        sum((E * _spans(places, l)).sum() for l, E in enumerate(_between_nodes(model, scores)))
-    )
+    return _length(_between_nodes(model, scores), [_even(count) for count in _counts(model)])
 
 
 def untangle(model: Kind, scores: Attribution) -> Kind:

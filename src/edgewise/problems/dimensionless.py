@@ -7,15 +7,13 @@ of three at least (most from 1 to 5, as in the AI Feynman database), inside the 
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from importlib import resources
 
 import torch
 
 from edgewise.problems.arithmetic import arithmetic
 from edgewise.problems.dataset import Dataset
-from edgewise.problems.feynman import Equation, draw, pick
+from edgewise.problems.feynman import Equation, draw, pick, table
 
 _NO_UNIT = (0.0,) * 5
 
@@ -23,9 +21,7 @@ _NO_UNIT = (0.0,) * 5
 @cache
 def equations() -> tuple[Equation, ...]:
     """All equations, in the order of the paper's table."""
-    table = resources.files("edgewise.problems").joinpath("dimensionless_equations.csv")
-    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
-    return tuple(map(_equation, rows))
+    return tuple(map(_equation, table("dimensionless_equations.csv")))
 
 
 def equation(id: str) -> Equation:

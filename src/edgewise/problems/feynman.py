@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -55,9 +55,13 @@ class Equation:
 @cache
 def equations() -> tuple[Equation, ...]:
     """All equations, in the order of the table."""
-    table = resources.files("edgewise.problems").joinpath("feynman_equations.csv")
-    rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
-    return tuple(map(_equation, rows))
+    return tuple(map(_equation, table("feynman_equations.csv")))
+
+
+def table(file: str) -> Iterator[dict[str, str]]:
+    """The lines of a table beside this file."""
+    text = resources.files("edgewise.problems").joinpath(file).read_text(encoding="utf-8")
+    return csv.DictReader(text.splitlines())
 
 
 def equation(id: str) -> Equation:
